@@ -1,0 +1,154 @@
+//! Building a bridge: everything that can fail fails here, with one clear line.
+
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
+
+use opentelemetry_sdk::trace::SdkTracerProvider;
+
+use super::door::{Door, QUEUE_MESSAGES, Shared};
+use super::writer::Writer;
+use super::{Bridge, Inner};
+use crate::catalog::metrics::BRIDGE_BUILD_INFO;
+use crate::config::{Config, Otlp, PushMetrics, PushSpans};
+use crate::expose::Exposed;
+use crate::record::{Ledger, Recorder};
+use crate::state::{State, StoreError};
+use crate::telemetry::push::{Push, PushError, PushParts};
+use crate::telemetry::{EventTracer, PushStats, Telemetry, TelemetryError, instance_id, resource, sdk_sampler};
+
+/// Why a bridge could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// What it remembers cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The metrics cannot be set up.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// The push cannot be set up.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The writer's thread cannot be started.
+    #[error("the writer's thread could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A bridge yet to be built.
+#[derive(Debug, Default)]
+pub struct Builder {
+    config: Config,
+    data_dir: Option<PathBuf>,
+    registry: Option<prometheus::Registry>,
+}
+
+impl Builder {
+    /// Runs on this configuration, but for its listeners and data directory, which are the program's own affair.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Remembers sessions and event ids in this directory, over restarts. Without one, memory alone remembers.
+    #[must_use]
+    pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.data_dir = Some(dir.into());
+        self
+    }
+
+    /// Shows the same metrics in an application's own registry, through opentelemetry-prometheus.
+    #[must_use]
+    pub fn with_registry(mut self, registry: prometheus::Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Sets an attribute of the resource, such as `service.name`.
+    #[must_use]
+    pub fn resource_attribute(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Pushes metrics and spans to an OpenTelemetry collector at this URL, with the standard's defaults.
+    #[must_use]
+    pub fn otlp_endpoint(mut self, url: impl Into<String>) -> Self {
+        let otlp = Otlp::new(url);
+        self.config.push_metrics = Some(PushMetrics::new(otlp.clone()));
+        self.config.push_spans = Some(PushSpans::new(otlp));
+        self
+    }
+
+    /// Builds the bridge and starts its writer and its push.
+    ///
+    /// # Errors
+    ///
+    /// When the data directory cannot be used, the registry holds another exporter, or an endpoint, a header or a
+    /// certificate of the push is wrong.
+    pub fn build(self) -> Result<Bridge, BuildError> {
+        let Self { config, data_dir, registry } = self;
+        let state = State::open(data_dir.as_deref(), &config.sessions, &config.events)?;
+        let resource = resource(&state.instance_id(instance_id)?, &config.resource);
+        let telemetry = Arc::new(Telemetry::new(
+            resource.clone(),
+            &config.metrics,
+            &config.views,
+            config.exemplar_filter,
+            registry,
+        )?);
+        telemetry.instrument(&BRIDGE_BUILD_INFO).set(&[env!("CARGO_PKG_VERSION"), env!("MCP_OTEL_BRIDGE_RUSTC")], 1.0);
+
+        let push = start_push(&config, &telemetry)?;
+        let mut tracer_provider =
+            SdkTracerProvider::builder().with_resource(resource).with_sampler(sdk_sampler(config.sampler));
+        if let Some(processor) = push.as_ref().and_then(Push::span_processor) {
+            tracer_provider = tracer_provider.with_span_processor(processor);
+        }
+
+        let shared = Arc::new(Shared::new());
+        let (queue, commands) = sync_channel(QUEUE_MESSAGES);
+        let mut writer = Writer {
+            state,
+            recorder: Recorder::new(&telemetry, EventTracer::new(config.sampler)),
+            ledger: Ledger::new(&telemetry),
+            telemetry: Arc::clone(&telemetry),
+            spans: push.as_ref().and_then(Push::spans),
+            shared: Arc::clone(&shared),
+            stale: false,
+        };
+        // Before anyone can look: the first scrape shows what is remembered.
+        writer.restore();
+        let writer = std::thread::Builder::new()
+            .name("mcp-otel-writer".to_owned())
+            .spawn(move || writer.run(&commands))
+            .map_err(BuildError::Thread)?;
+        let door = Door::new(queue, Arc::clone(&shared), config.limits.queue_events);
+        let exposed = Exposed::new(&telemetry, config.metrics.enabled);
+        Ok(Bridge(Arc::new(Inner {
+            config,
+            telemetry,
+            door,
+            shared,
+            writer: Mutex::new(Some(writer)),
+            push,
+            tracer_provider: tracer_provider.build(),
+            exposed,
+        })))
+    }
+}
+
+fn start_push(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Push>, PushError> {
+    if config.push_metrics.is_none() && config.push_spans.is_none() {
+        return Ok(None);
+    }
+    let push = Push::start(PushParts {
+        resource: telemetry.resource().clone(),
+        metrics: config.push_metrics.clone(),
+        spans: config.push_spans.clone(),
+        collect: telemetry.collector(),
+        decorate: telemetry.clone(),
+        stats: Arc::new(PushStats::new(telemetry)),
+    })?;
+    Ok(Some(push))
+}

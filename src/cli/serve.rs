@@ -1,0 +1,120 @@
+//! `serve`: the bridge on its listeners, until it is told to stop.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+
+use mcp_otel_bridge::config::{self, Config, LogFormat};
+use mcp_otel_bridge::serve::{ServeError, Server};
+use mcp_otel_bridge::{Bridge, BuildError};
+use tracing_subscriber::EnvFilter;
+
+use super::{Failure, ServeArgs, input, print};
+
+pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let loaded = input::load(args.config.config.clone(), args.flags())?;
+    let config = loaded.config;
+    log_to_stderr(&config)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("mcp-otel-serve")
+        .build()
+        .map_err(|error| Failure::Fault(format!("the threads of the server could not be started: {error}")))?;
+    runtime.block_on(run(config))
+}
+
+async fn run(config: Config) -> Result<(), Failure> {
+    // The signals are taken before anything is started, so that none is missed.
+    let stop = stop_signal()?;
+    let mut builder = Bridge::builder().config(config.clone());
+    let data_dir = if config.ephemeral { None } else { Some(config::data_dir(&config).map_err(fault)?) };
+    if let Some(dir) = &data_dir {
+        builder = builder.data_dir(dir);
+    }
+    let bridge = builder.build().map_err(|error| match error {
+        BuildError::Push(_) => Failure::Usage(error.to_string()),
+        _ => fault(error),
+    })?;
+    let server = Server::bind(bridge.clone(), &config).await.map_err(|error| match error {
+        ServeError::Tls { .. } | ServeError::MetricsPath { .. } => Failure::Usage(error.to_string()),
+        _ => fault(error),
+    })?;
+    print(&banner(&config, &server, data_dir.as_deref()))?;
+    server.run(stop).await;
+    Ok(())
+}
+
+fn fault(error: impl std::fmt::Display) -> Failure {
+    Failure::Fault(error.to_string())
+}
+
+/// Where to scrape, where to send, where it pushes to, and what outlives a restart.
+fn banner(config: &Config, server: &Server, data_dir: Option<&std::path::Path>) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let address = server.local_addr();
+    let mut text = format!("mcp-otel-bridge {}\n", env!("CARGO_PKG_VERSION"));
+    // Writing into a String does not fail.
+    if config.metrics.enabled {
+        let _ = writeln!(text, "  scrape  {scheme}://{address}{}", config.metrics.path);
+    } else {
+        let _ = writeln!(text, "  scrape  off (enable_prometheus_metrics is false)");
+    }
+    let _ = writeln!(text, "  send    {scheme}://{address}/v1/events");
+    let _ = writeln!(text, "  gRPC    {scheme}://{}", server.grpc_addr().unwrap_or(address));
+    match (&config.push_metrics, &config.push_spans) {
+        (None, None) => {
+            let _ = writeln!(text, "  push    off (give --otlp-endpoint URL to turn it on)");
+        }
+        (metrics, spans) => {
+            if let Some(metrics) = metrics {
+                let _ = writeln!(text, "  push    metrics every {:?} to {}", metrics.interval, metrics.otlp.endpoint);
+            }
+            if let Some(spans) = spans {
+                let _ = writeln!(text, "  push    spans to {}", spans.otlp.endpoint);
+            }
+        }
+    }
+    let _ = match data_dir {
+        Some(dir) => writeln!(text, "  data    {}", dir.display()),
+        None => writeln!(text, "  data    in memory only: nothing outlives this process"),
+    };
+    text
+}
+
+fn log_to_stderr(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log.filter)
+        .map_err(|error| Failure::Usage(format!("log.filter: {error}; right would be, say, info")))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    match config.log.format {
+        LogFormat::Human => subscriber.with_target(false).with_ansi(terminal).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let cannot = |error| Failure::Fault(format!("the signals to stop cannot be waited for: {error}"));
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+        Ok(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = cannot;
+        Ok(async {
+            let _ = tokio::signal::ctrl_c().await;
+        })
+    }
+}

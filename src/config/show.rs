@@ -1,0 +1,68 @@
+//! A configuration as the file would say it, and the reference of every key.
+
+use serde_json::Value;
+
+use super::draft::Draft;
+use super::environment::{TOKEN_VARIABLE, variables};
+use super::key::Outline;
+use super::keys::FILE;
+use super::model::{Config, Otlp, PushMetrics, PushSpans, TokenSource};
+
+/// One key of the file, for the reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyDoc {
+    /// The full path; `[]` stands for each item of a list.
+    pub path: String,
+    /// The type and the range.
+    pub takes: String,
+    /// The default as the file would say it; `None` where there is none.
+    pub default: Option<String>,
+    /// What it sets.
+    pub doc: &'static str,
+    /// The environment variables that set it too; the last that is set wins.
+    pub env: Vec<String>,
+}
+
+/// The configuration in force as the file would say it: it loads again as the same, but for secrets, which show as
+/// `****`.
+pub fn show(config: &Config) -> String {
+    let mut config = config.clone();
+    if config.token.is_some() && config.token_source.is_none() {
+        config.token_source = Some(TokenSource::Env(TOKEN_VARIABLE.to_owned()));
+    }
+    let mut value = FILE.show(&Draft::from(&config)).unwrap_or_default();
+    escape(&mut value);
+    serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+}
+
+/// Every key that the file takes, in order.
+pub fn reference() -> Vec<KeyDoc> {
+    // With push on, so that its defaults show.
+    let config = Config {
+        push_metrics: Some(PushMetrics::new(Otlp::new(super::draft::DEFAULT_ENDPOINT))),
+        push_spans: Some(PushSpans::new(Otlp::new(super::draft::DEFAULT_ENDPOINT))),
+        ..Config::default()
+    };
+    let defaults = FILE.show(&Draft::from(&config)).unwrap_or_default();
+    let mut outline = Outline::default();
+    FILE.outline(&mut outline);
+    let doc = |(path, takes, doc): (String, String, &'static str)| {
+        let default = path.split('.').try_fold(&defaults, |value, segment| match segment.strip_suffix("[]") {
+            Some(list) => value.get(list)?.get(0),
+            None => value.get(segment),
+        });
+        let default = default.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        KeyDoc { env: variables(&path), path, takes, default, doc }
+    };
+    outline.rows.into_iter().map(doc).collect()
+}
+
+/// A `$` that is meant as one is written twice, so that no variable is put in when the text is loaded again.
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace('$', "$$"),
+        Value::Array(items) => items.iter_mut().for_each(escape),
+        Value::Object(map) => map.values_mut().for_each(escape),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,397 @@
+//! Sessions: those that are active, and those that ended and may be ended again.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+use rusqlite::{Row, params};
+
+use super::store::{Store, StoreError};
+use crate::config;
+
+/// An active session.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Session {
+    /// `{component_name}-{YYYYMMDD-HHMMSS}-{first 8 hex digits of the event's id}`.
+    pub id: Arc<str>,
+    /// The same without the digits: the seeds' form, which several sessions may share.
+    pub short_id: Arc<str>,
+    /// The component that it is a session of.
+    pub component_name: Arc<str>,
+    /// The kind of shell that it runs in.
+    pub shell_type: Arc<str>,
+    /// When it started, in nanoseconds since 1970.
+    pub start_ns: i64,
+    /// The latest timestamp of an event of it, in nanoseconds since 1970.
+    pub last_event_ns: i64,
+    /// When something was last heard of it, by the bridge's own clock, in milliseconds since 1970.
+    pub heard_ms: i64,
+    /// The `heard_ms` that the store knows, which may lag behind.
+    pub stored_ms: i64,
+    /// Its span.
+    pub span: SpanIds,
+    /// Whether the host makes the span itself, so that the bridge must not.
+    pub span_elsewhere: bool,
+    /// What only the span tells: attribute keys and values.
+    pub attributes: Vec<(String, SpanValue)>,
+}
+
+/// The value of an attribute that is kept for a span.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum SpanValue {
+    /// An integer.
+    Int(i64),
+    /// A string.
+    Text(String),
+}
+
+/// The ids of a session's span, and the sampling decision that was taken with them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SpanIds {
+    /// The trace.
+    pub trace_id: TraceId,
+    /// The span.
+    pub span_id: SpanId,
+    /// The span that it is under, in another process.
+    pub parent: Option<SpanId>,
+    /// Whether the trace is kept.
+    pub sampled: bool,
+}
+
+impl SpanIds {
+    /// The span as OpenTelemetry knows it.
+    pub fn context(&self) -> SpanContext {
+        let flags = if self.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
+        SpanContext::new(self.trace_id, self.span_id, flags, false, TraceState::NONE)
+    }
+}
+
+/// A session that ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// Its whole id.
+    pub id: Arc<str>,
+    /// The component that it was a session of.
+    pub component_name: Arc<str>,
+    /// When it started, in nanoseconds since 1970.
+    pub start_ns: i64,
+    /// When it ended, in nanoseconds since 1970.
+    pub end_ns: i64,
+    /// How.
+    pub status: EndedStatus,
+    /// Its span.
+    pub span: SpanIds,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedStatus {
+    /// As it should.
+    Success,
+    /// In an error.
+    Error,
+    /// Nothing was heard of it for too long.
+    Timeout,
+}
+
+impl EndedStatus {
+    /// The value of the `status` label.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+
+    fn from_name(name: &str) -> Self {
+        [Self::Success, Self::Timeout].into_iter().find(|status| status.name() == name).unwrap_or(Self::Error)
+    }
+}
+
+/// Why a session cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    /// As many are active as may be.
+    Full(usize),
+    /// A session of that id is active already.
+    Exists,
+    /// The store cannot be written.
+    Store(StoreError),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The active sessions, and the ended ones in the store.
+#[derive(Debug)]
+pub struct Sessions {
+    active: HashMap<Arc<str>, Session>,
+    /// The active sessions of each short id, oldest first.
+    by_short_id: HashMap<Arc<str>, Vec<Arc<str>>>,
+    by_component: BTreeMap<Arc<str>, usize>,
+    most: usize,
+    timeout: Duration,
+    remember_ended: Duration,
+}
+
+impl Sessions {
+    pub(super) fn new(config: &config::Sessions) -> Self {
+        Self {
+            active: HashMap::new(),
+            by_short_id: HashMap::new(),
+            by_component: BTreeMap::new(),
+            most: config.max_active,
+            timeout: config.timeout,
+            remember_ended: config.remember_ended,
+        }
+    }
+
+    /// The active sessions, in no order.
+    pub fn active(&self) -> impl Iterator<Item = &Session> {
+        self.active.values()
+    }
+
+    /// How many sessions are active.
+    pub fn count(&self) -> usize {
+        self.active.len()
+    }
+
+    /// How many sessions of each component are active, of the components that have any.
+    pub fn by_component(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.by_component.iter().map(|(component, count)| (&**component, *count))
+    }
+
+    /// How many sessions of the component are active.
+    pub fn of_component(&self, component: &str) -> usize {
+        self.by_component.get(component).copied().unwrap_or(0)
+    }
+
+    /// The active session of that whole id, or the oldest of that short id.
+    pub fn find(&self, id: &str) -> Option<&Session> {
+        self.active.get(id).or_else(|| self.active.get(self.by_short_id.get(id)?.first()?))
+    }
+
+    /// Makes a session active.
+    ///
+    /// # Errors
+    ///
+    /// When there are too many, it is active already, or the store cannot be written.
+    pub fn start(&mut self, store: &Store, session: Session) -> Result<(), StartError> {
+        if self.active.contains_key(&session.id) {
+            return Err(StartError::Exists);
+        }
+        if self.active.len() >= self.most {
+            return Err(StartError::Full(self.most));
+        }
+        insert(store, &session)?;
+        self.remember(session);
+        Ok(())
+    }
+
+    /// Something was heard of the session.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn hear(&mut self, store: &Store, id: &str, event_ns: i64, now_ms: i64) -> Result<(), StoreError> {
+        let Some(id) = self.find(id).map(|session| Arc::clone(&session.id)) else { return Ok(()) };
+        let Some(session) = self.active.get_mut(&id) else { return Ok(()) };
+        session.last_event_ns = session.last_event_ns.max(event_ns);
+        // The store may lag behind by a small part of the timeout: a write for every event would buy nothing.
+        session.heard_ms = now_ms;
+        let lag = i64::try_from(self.timeout.as_millis() / 20).unwrap_or(i64::MAX).min(60_000);
+        if now_ms.saturating_sub(session.stored_ms) >= lag {
+            session.stored_ms = now_ms;
+            store
+                .db()
+                .prepare_cached("UPDATE sessions SET heard_ms = ?2, last_event_ns = ?3 WHERE session_id = ?1")?
+                .execute(params![&*id, now_ms, session.last_event_ns])?;
+        }
+        Ok(())
+    }
+
+    /// Ends an active session.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn end(
+        &mut self,
+        store: &Store,
+        id: &str,
+        end_ns: i64,
+        status: EndedStatus,
+        now_ms: i64,
+    ) -> Result<Option<Session>, StoreError> {
+        let Some(session) = self.active.remove(id) else { return Ok(None) };
+        if let Some(ids) = self.by_short_id.get_mut(&session.short_id) {
+            ids.retain(|known| *known != session.id);
+            if ids.is_empty() {
+                self.by_short_id.remove(&session.short_id);
+            }
+        }
+        if let Some(count) = self.by_component.get_mut(&session.component_name) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.by_component.remove(&session.component_name);
+            }
+        }
+        store.db().prepare_cached("DELETE FROM sessions WHERE session_id = ?1")?.execute([id])?;
+        store
+            .db()
+            .prepare_cached(
+                "INSERT OR REPLACE INTO ended_sessions (session_id, short_id, component_name, start_ns, end_ns, \
+                 status, trace_id, span_id, sampled, ended_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            )?
+            .execute(params![
+                &*session.id,
+                &*session.short_id,
+                &*session.component_name,
+                session.start_ns,
+                end_ns,
+                status.name(),
+                session.span.trace_id.to_bytes(),
+                session.span.span_id.to_bytes(),
+                session.span.sampled,
+                now_ms,
+            ])?;
+        Ok(Some(session))
+    }
+
+    /// The ended sessions of that whole or short id, the last ended first.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    pub fn ended(&self, store: &Store, id: &str) -> Result<Vec<Ended>, StoreError> {
+        let mut statement = store.db().prepare_cached(
+            "SELECT session_id, component_name, start_ns, end_ns, status, trace_id, span_id, sampled \
+             FROM ended_sessions WHERE session_id = ?1 OR short_id = ?1 ORDER BY ended_ms DESC, session_id LIMIT 100",
+        )?;
+        let ended = statement.query_map([id], read_ended)?;
+        Ok(ended.collect::<Result<_, _>>()?)
+    }
+
+    /// Gives a session that timed out its real end.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn end_late(&self, store: &Store, id: &str, end_ns: i64, status: EndedStatus) -> Result<(), StoreError> {
+        store
+            .db()
+            .prepare_cached("UPDATE ended_sessions SET end_ns = ?2, status = ?3 WHERE session_id = ?1")?
+            .execute(params![id, end_ns, status.name()])?;
+        Ok(())
+    }
+
+    /// The active sessions of which nothing was heard for too long.
+    pub fn timed_out(&self, now_ms: i64) -> Vec<Arc<str>> {
+        let oldest = now_ms.saturating_sub(i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX));
+        self.active.values().filter(|session| session.heard_ms < oldest).map(|session| session.id.clone()).collect()
+    }
+
+    pub(super) fn prune(&mut self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
+        let oldest = now_ms.saturating_sub(i64::try_from(self.remember_ended.as_millis()).unwrap_or(i64::MAX));
+        store.db().prepare_cached("DELETE FROM ended_sessions WHERE ended_ms < ?1")?.execute([oldest])?;
+        Ok(())
+    }
+
+    pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.active.clear();
+        self.by_short_id.clear();
+        self.by_component.clear();
+        let mut statement = store.db().prepare_cached(
+            "SELECT session_id, short_id, component_name, shell_type, start_ns, last_event_ns, heard_ms, trace_id, \
+             span_id, parent_span_id, sampled, span_elsewhere, attributes FROM sessions ORDER BY start_ns, session_id",
+        )?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            self.remember(read_session(row)?);
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, session: Session) {
+        *self.by_component.entry(session.component_name.clone()).or_default() += 1;
+        let ids = self.by_short_id.entry(session.short_id.clone()).or_default();
+        let at = ids.partition_point(|known| {
+            self.active.get(known).is_some_and(|other| (other.start_ns, &other.id) <= (session.start_ns, &session.id))
+        });
+        ids.insert(at, session.id.clone());
+        self.active.insert(session.id.clone(), session);
+    }
+}
+
+fn insert(store: &Store, session: &Session) -> Result<(), StoreError> {
+    let attributes = serde_json::to_string(&session.attributes)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    store
+        .db()
+        .prepare_cached(
+            "INSERT INTO sessions (session_id, short_id, component_name, shell_type, start_ns, last_event_ns, \
+             heard_ms, trace_id, span_id, parent_span_id, sampled, span_elsewhere, attributes) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute(params![
+            &*session.id,
+            &*session.short_id,
+            &*session.component_name,
+            &*session.shell_type,
+            session.start_ns,
+            session.last_event_ns,
+            session.heard_ms,
+            session.span.trace_id.to_bytes(),
+            session.span.span_id.to_bytes(),
+            session.span.parent.map(|parent| parent.to_bytes()),
+            session.span.sampled,
+            session.span_elsewhere,
+            attributes,
+        ])?;
+    Ok(())
+}
+
+fn read_session(row: &Row<'_>) -> Result<Session, rusqlite::Error> {
+    let attributes: String = row.get(12)?;
+    Ok(Session {
+        id: row.get(0)?,
+        short_id: row.get(1)?,
+        component_name: row.get(2)?,
+        shell_type: row.get(3)?,
+        start_ns: row.get(4)?,
+        last_event_ns: row.get(5)?,
+        heard_ms: row.get(6)?,
+        stored_ms: row.get(6)?,
+        span: SpanIds {
+            trace_id: TraceId::from_bytes(row.get(7)?),
+            span_id: SpanId::from_bytes(row.get(8)?),
+            parent: row.get::<_, Option<[u8; 8]>>(9)?.map(SpanId::from_bytes),
+            sampled: row.get(10)?,
+        },
+        span_elsewhere: row.get(11)?,
+        // Attributes only adorn a span: a row that cannot be read must not cost the session.
+        attributes: serde_json::from_str(&attributes).unwrap_or_default(),
+    })
+}
+
+fn read_ended(row: &Row<'_>) -> Result<Ended, rusqlite::Error> {
+    Ok(Ended {
+        id: row.get(0)?,
+        component_name: row.get(1)?,
+        start_ns: row.get(2)?,
+        end_ns: row.get(3)?,
+        status: EndedStatus::from_name(&row.get::<_, String>(4)?),
+        span: SpanIds {
+            trace_id: TraceId::from_bytes(row.get(5)?),
+            span_id: SpanId::from_bytes(row.get(6)?),
+            parent: None,
+            sampled: row.get(7)?,
+        },
+    })
+}

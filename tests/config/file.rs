@@ -1,0 +1,267 @@
+//! The file: its own keys, its messages, its syntax.
+
+use std::time::Duration;
+
+use mcp_otel_bridge::catalog::Group;
+use mcp_otel_bridge::config::{Config, LogFormat, Sources, load};
+
+use crate::support::{error, errors, from_file, loaded, sources};
+
+#[test]
+fn an_empty_file_and_none_give_the_defaults() {
+    assert_eq!(from_file("# nothing\n"), Config::default());
+    assert_eq!(from_file(""), Config::default());
+    assert_eq!(from_file("limits:\nlisten:\nmeter_provider:\n"), Config::default());
+}
+
+#[test]
+fn every_key_of_the_bridge_sets_its_value() {
+    let config = from_file(
+        "listen: 127.0.0.1:9464
+grpc: {listen: '[::1]:4320'}
+data_dir: /var/lib/bridge
+ephemeral: true
+log: {format: json, filter: 'mcp_otel_bridge=debug,warn'}
+limits:
+  body_bytes: 1MiB
+  connections: 10
+  first_bytes: 1s
+  tls_handshake: 2s
+  headers: 1m30s
+  request: 250ms
+  idle_stream: 1h
+  queue_events: 20
+  shutdown: 3s
+metrics:
+  groups: {mcp_hub: false, gen_ai: false}
+  series_limit: 50
+sessions: {timeout: 12h, max_active: 30, remember_ended: 2d}
+events: {dedupe_horizon: 1h, dedupe_max: 40}
+enable_prometheus_metrics: false
+prometheus_metrics_path: /scrape
+",
+    );
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9464");
+    assert_eq!(config.grpc_listen.unwrap().to_string(), "[::1]:4320");
+    assert_eq!(config.data_dir.unwrap().to_str(), Some("/var/lib/bridge"));
+    assert!(config.ephemeral);
+    assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "mcp_otel_bridge=debug,warn"));
+    let limits = config.limits;
+    assert_eq!((limits.body_bytes, limits.connections, limits.queue_events), (1 << 20, 10, 20));
+    assert_eq!((limits.first_bytes, limits.tls_handshake), (Duration::from_secs(1), Duration::from_secs(2)));
+    assert_eq!((limits.headers, limits.request), (Duration::from_secs(90), Duration::from_millis(250)));
+    assert_eq!((limits.idle_stream, limits.shutdown), (Duration::from_secs(3600), Duration::from_secs(3)));
+    let groups = [Group::Session, Group::Skill, Group::CircuitBreaker, Group::Mcp, Group::Bridge];
+    assert_eq!(config.metrics.groups, groups);
+    assert_eq!(config.metrics.series_limit, 50);
+    assert_eq!((config.metrics.enabled, config.metrics.path.as_str()), (false, "/scrape"));
+    let sessions = config.sessions;
+    assert_eq!((sessions.timeout, sessions.max_active), (Duration::from_secs(43_200), 30));
+    assert_eq!(sessions.remember_ended, Duration::from_secs(172_800));
+    assert_eq!((config.events.dedupe_horizon, config.events.dedupe_max), (Duration::from_secs(3600), 40));
+}
+
+#[test]
+fn every_group_has_its_switch() {
+    for group in Group::ALL {
+        let config = from_file(&format!("metrics: {{groups: {{{}: false}}}}\n", group.name()));
+        assert!(!config.metrics.groups.contains(&group), "{}", group.name());
+        assert_eq!(config.metrics.groups.len(), Group::ALL.len() - 1);
+    }
+}
+
+#[test]
+fn ten_mistakes_give_ten_messages_in_the_file_s_order() {
+    let yaml = "lisetn: 127.0.0.1:9464
+log: {format: xml}
+limits:
+  connections: 0
+  request: 30
+metrics:
+  groups: {sessions: true}
+prometheus_metrics_path: metrics
+meter_provider:
+  readers:
+    - periodic:
+        interval: 5s
+        exporter: {otlp_http: {}}
+  views:
+    - selector: {instrument_name: session.duratoin}
+      stream: {}
+tracer_provider:
+  sampler: {trace_id_ratio_based: {ratio: 2}}
+";
+    let expected = [
+        "bridge.yaml: lisetn (line 1): is not a known key; did you mean `listen`?",
+        "bridge.yaml: log.format (line 2): \"xml\" is not a log format; one of `human`, `json`",
+        "bridge.yaml: limits.connections (line 4): \"0\" is out of range; 1 to 1000000",
+        "bridge.yaml: limits.request (line 5): 30 has no unit; a number with d, h, m, s or ms, such as 30s or 30ms",
+        "bridge.yaml: metrics.groups.sessions (line 7): is not a known key; did you mean `session`?",
+        "bridge.yaml: prometheus_metrics_path (line 8): \"metrics\" does not begin with `/`; a path such as /metrics",
+        "bridge.yaml: meter_provider.readers[0].periodic.interval (line 12): \"5s\" is not a whole number of \
+         milliseconds; digits alone, such as 5000",
+        "bridge.yaml: meter_provider.readers[0].periodic.exporter.otlp_http (line 13): is not taken here; only \
+         `otlp_grpc`; a collector takes it on port 4317",
+        "bridge.yaml: meter_provider.views[0].selector.instrument_name (line 15): \"session.duratoin\" matches no \
+         instrument; did you mean `session.duration`?",
+        "bridge.yaml: tracer_provider.sampler.trace_id_ratio_based.ratio (line 18): \"2\" is not a ratio; a number \
+         from 0 to 1, such as 0.1",
+    ];
+    assert_eq!(errors(yaml, &[]), expected);
+    let shown = load(&sources(yaml, &[])).unwrap_err().to_string();
+    assert_eq!(shown.lines().count(), 10);
+}
+
+#[test]
+fn an_unknown_key_far_from_all_others_is_told_what_is_known() {
+    assert_eq!(
+        error("log: {colour: red}\n", &[]),
+        "bridge.yaml: log.colour (line 1): is not a known key; known here: `format`, `filter`"
+    );
+}
+
+#[test]
+fn keys_of_opentelemetry_that_the_bridge_has_not_are_told_apart() {
+    for key in ["logger_provider", "propagator", "attribute_limits", "log_level"] {
+        assert!(error(&format!("{key}: {{}}\n"), &[]).contains("is not taken here"), "{key}");
+    }
+    assert_eq!(from_file("file_format: \"1.0\"\ndisabled: false\n"), Config::default());
+    assert_eq!(from_file("file_format: 1.0\n"), Config::default());
+}
+
+#[test]
+fn a_value_of_the_wrong_shape_is_an_error() {
+    assert!(error("limits: 5\n", &[]).contains("is a single value, not a mapping"));
+    assert!(error("listen: [a]\n", &[]).contains("is a list, not an address and port"));
+    assert!(error("resource: {attributes: {a: b}}\n", &[]).contains("is a mapping, not a list"));
+    assert!(error("limits: {connections: '5'}\n", &[]).contains("is text in quotes, not a whole number"));
+    assert!(error("- a\n", &[]).contains("is a list, not a mapping"));
+    assert!(error("ephemeral: yes\n", &[]).contains("\"yes\" is not a boolean"));
+}
+
+#[test]
+fn a_syntax_error_is_one_message_with_line_and_column() {
+    let message = error("listen: 127.0.0.1:9464\nlimits: {connections: 5\nlog: }\n", &[]);
+    assert!(message.starts_with("bridge.yaml: line 3, column "), "{message}");
+    assert!(message.contains("not YAML"), "{message}");
+}
+
+#[test]
+fn a_duplicate_key_is_an_error() {
+    let message = error("log: {format: json}\nlisten: 127.0.0.1:1\nlog: {filter: debug}\n", &[]);
+    assert_eq!(message, "bridge.yaml: log (line 3): stands here a second time, after line 1; keep one of them");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_one_clear_error() {
+    let missing = Sources { file: Some("/no/such/bridge.yaml".into()), ..Sources::default() };
+    let errors = load(&missing).unwrap_err();
+    assert_eq!(errors.errors().len(), 1);
+    let text = errors.to_string();
+    assert!(text.starts_with("/no/such/bridge.yaml: cannot be read: "), "{text}");
+    let directory = Sources { file: Some(env!("CARGO_TARGET_TMPDIR").into()), ..Sources::default() };
+    assert!(load(&directory).unwrap_err().to_string().contains("cannot be read"));
+}
+
+#[test]
+fn limits_have_ranges() {
+    for yaml in [
+        "limits: {body_bytes: 0}",
+        "limits: {body_bytes: 2GiB}",
+        "limits: {queue_events: 0}",
+        "limits: {headers: 0s}",
+        "limits: {shutdown: 48h}",
+        "metrics: {series_limit: 0}",
+        "sessions: {timeout: 0ms}",
+        "sessions: {max_active: 0}",
+        "sessions: {remember_ended: 4000d}",
+        "events: {dedupe_max: 0}",
+        "events: {dedupe_horizon: 0s}",
+    ] {
+        assert!(error(yaml, &[]).contains("is out of range"), "{yaml}");
+    }
+}
+
+#[test]
+fn the_scrape_s_path_is_a_path_of_its_own() {
+    for path in [
+        "/",
+        "/v1",
+        "/v1/metrics",
+        "/livez",
+        "/readyz",
+        "/health/metrics",
+        "/prometheus/query",
+        "/live",
+        "/mcp",
+        "/mcp/",
+        "/api/get_prometheus_metrics_service",
+    ] {
+        let message = error(&format!("prometheus_metrics_path: {path}\n"), &[]);
+        assert!(message.contains("is another endpoint of the bridge"), "{message}");
+    }
+    for path in ["metrics", "/{x}", "/a?b", "\"/a b\"", "/*"] {
+        assert_eq!(errors(&format!("prometheus_metrics_path: {path}\n"), &[]).len(), 1, "{path}");
+    }
+    for path in ["/metrics", "/a/b-c_d.e", "/v2", "/health", "/lively"] {
+        assert_eq!(from_file(&format!("prometheus_metrics_path: {path}\n")).metrics.path, path);
+    }
+}
+
+#[test]
+fn the_seeds_port_is_the_listener_s_and_keeps_its_address() {
+    let loaded = loaded("prometheus_metrics_port: 9100\nlisten: 127.0.0.2:9464\n", &[]);
+    assert_eq!(loaded.config.listen.to_string(), "127.0.0.2:9100");
+    assert!(error("prometheus_metrics_port: 70000\n", &[]).contains("is not a port"));
+}
+
+#[test]
+fn variables_are_put_into_values() {
+    let env = [("PORT", "9464"), ("LIMIT", "7"), ("HOST", "127.0.0.2")];
+    let config = loaded("listen: ${HOST}:${env:PORT}\nlimits:\n  connections: ${LIMIT}\n", &env).config;
+    assert_eq!(config.listen.to_string(), "127.0.0.2:9464");
+    assert_eq!(config.limits.connections, 7);
+    let config =
+        loaded("data_dir: ${DIR:-/var/lib/x}/$$y\nlog: {filter: \"${LEVEL}\"}\n", &[("LEVEL", "debug")]).config;
+    assert_eq!(config.data_dir.unwrap().to_str(), Some("/var/lib/x/$y"));
+    assert_eq!(config.log.filter, "debug");
+    // Undefined is null, which leaves the default.
+    assert_eq!(from_file("listen: ${UNDEFINED}\n"), Config::default());
+    let message = error("log:\n  filter: ${LEVEL:?gone}\n", &[]);
+    assert!(
+        message.starts_with("bridge.yaml: log.filter (line 2): \"${LEVEL:?gone}\" is not a reference"),
+        "{message}"
+    );
+    // Quotes keep it text, as OpenTelemetry has it.
+    assert!(error("limits: {connections: \"${LIMIT}\"}\n", &env).contains("is text in quotes"));
+}
+
+#[test]
+fn no_file_makes_the_reading_stop_short() {
+    let whole = "listen: 127.0.0.1:9464 # a
+tls: &t {cert_file: /a, key_file: \"b\"}
+resource: {attributes: [{name: a, value: ${X:-y}}, *t]}
+meter_provider:
+  readers: [{periodic: {interval: 1, exporter: {otlp_grpc: {headers: [{name: a, value: b}]}}}}]
+  views:
+    - selector: {instrument_name: '*'}
+      stream: {aggregation: {explicit_bucket_histogram: {boundaries: [1, 2]}}, attribute_keys: {included: ['*']}}
+tracer_provider: {sampler: {parent_based: {root: {always_on: }}}}
+";
+    let sources = sources(whole, &[]);
+    let path = sources.file.clone().unwrap();
+    let mut texts: Vec<String> =
+        vec!["[".repeat(100_000), "a: ".repeat(10_000), "- ".repeat(10_000), "\u{feff}listen: x".into()];
+    for at in 0..whole.len() {
+        texts.push(whole[..at].to_owned());
+        for with in ["[", "}", ": ", "\"", "$", "\n", "*", "é"] {
+            texts.push(format!("{}{with}{}", &whole[..at], &whole[at + 1..]));
+        }
+    }
+    for text in texts {
+        std::fs::write(&path, &text).unwrap();
+        if let Err(errors) = load(&sources) {
+            assert!(errors.errors().iter().all(|error| !error.to_string().contains('\n')), "{text}\n{errors}");
+        }
+    }
+}

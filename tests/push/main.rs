@@ -1,0 +1,11 @@
+//! The push against a real OTLP gRPC server on loopback.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy does not see")]
+
+mod bench;
+#[path = "../support/collector.rs"]
+mod collector;
+mod delivery;
+mod faults;
+mod secure;
+mod shutdown;
