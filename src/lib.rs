@@ -6,14 +6,20 @@ pub mod event;
 pub mod expose;
 pub mod proto;
 pub mod serve;
+pub mod skills;
 pub mod telemetry;
 
+mod breaker;
 mod bridge;
+mod http_layer;
 mod ingest;
 mod record;
 mod state;
 
+pub use breaker::{BreakerError, BreakerOpen, BreakerSettings, CallError, CallGuard, CircuitBreaker};
 pub use bridge::{
-    Bridge, BuildError, Builder, EventTimer, Health, Incoming, LlmCallGuard, RecordError, Refused, SessionGuard, Source,
+    Answer, Breakers, Bridge, BuildError, Builder, EventTimer, Health, Incoming, LlmCallGuard, RecordError, Refused,
+    RequestGuard, SessionGuard, Source,
 };
-pub use state::{Session, SpanIds, SpanValue, StoreError};
+pub use http_layer::{HttpFuture, HttpLayer, HttpService};
+pub use state::{BreakerSummary, LatencyPercentiles, Session, SpanIds, SpanValue, StoreError};

@@ -4,18 +4,25 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
+use opentelemetry::Key;
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::door::{Door, QUEUE_MESSAGES, Shared};
 use super::writer::Writer;
 use super::{Bridge, Inner};
-use crate::catalog::metrics::BRIDGE_BUILD_INFO;
-use crate::config::{Config, Otlp, PushMetrics, PushSpans};
+use crate::breaker::Registry;
+use crate::catalog::Group;
+use crate::catalog::metrics::{BRIDGE_BUILD_INFO, MCP_HUB_APP_INFO};
+use crate::config::{App, Config, Otlp, PushMetrics, PushSpans};
+use crate::event::Label;
 use crate::expose::Exposed;
 use crate::record::{Ledger, Recorder};
 use crate::state::{State, StoreError};
 use crate::telemetry::push::{Push, PushError, PushParts};
-use crate::telemetry::{EventTracer, PushStats, Telemetry, TelemetryError, instance_id, resource, sdk_sampler};
+use crate::telemetry::{
+    EventTracer, PushStats, Sampler, Telemetry, TelemetryError, instance_id, resource, sdk_sampler,
+};
 
 /// Why a bridge could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +47,7 @@ pub struct Builder {
     config: Config,
     data_dir: Option<PathBuf>,
     registry: Option<prometheus::Registry>,
+    system_gauges: bool,
 }
 
 impl Builder {
@@ -61,6 +69,15 @@ impl Builder {
     #[must_use]
     pub fn with_registry(mut self, registry: prometheus::Registry) -> Self {
         self.registry = Some(registry);
+        self
+    }
+
+    /// Shows CPU, memory, disk and uptime of the machine (`mcp_hub_cpu_usage_percent` and its like), sampled on a thread
+    /// of its own as the configuration's `system` says. The binary asks for them; a program that has them from
+    /// elsewhere need not.
+    #[must_use]
+    pub fn system_gauges(mut self) -> Self {
+        self.system_gauges = true;
         self
     }
 
@@ -87,8 +104,8 @@ impl Builder {
     /// When the data directory cannot be used, the registry holds another exporter, or an endpoint, a header or a
     /// certificate of the push is wrong.
     pub fn build(self) -> Result<Bridge, BuildError> {
-        let Self { config, data_dir, registry } = self;
-        let state = State::open(data_dir.as_deref(), &config.sessions, &config.events)?;
+        let Self { config, data_dir, registry, system_gauges } = self;
+        let state = State::open(data_dir.as_deref(), &config)?;
         let resource = resource(&state.instance_id(instance_id)?, &config.resource);
         let telemetry = Arc::new(Telemetry::new(
             resource.clone(),
@@ -98,6 +115,8 @@ impl Builder {
             registry,
         )?);
         telemetry.instrument(&BRIDGE_BUILD_INFO).set(&[env!("CARGO_PKG_VERSION"), env!("MCP_OTEL_BRIDGE_RUSTC")], 1.0);
+        let [name, version] = app(&config.app, telemetry.resource());
+        telemetry.instrument(&MCP_HUB_APP_INFO).set(&[name.as_str(), version.as_str()], 1.0);
 
         let push = start_push(&config, &telemetry)?;
         let mut tracer_provider =
@@ -124,7 +143,9 @@ impl Builder {
             .spawn(move || writer.run(&commands))
             .map_err(BuildError::Thread)?;
         let door = Door::new(queue, Arc::clone(&shared), config.limits.queue_events);
+        let breakers = Registry::new(config.metrics.series_limit);
         let exposed = Exposed::new(&telemetry, config.metrics.enabled);
+        let sampler = if system_gauges { sample(&config, &telemetry, data_dir) } else { None };
         Ok(Bridge(Arc::new(Inner {
             config,
             telemetry,
@@ -134,8 +155,32 @@ impl Builder {
             push,
             tracer_provider: tracer_provider.build(),
             exposed,
+            sampler,
+            breakers,
         })))
     }
+}
+
+/// The name and version of the application: as configured, else the resource's.
+fn app(app: &App, resource: &Resource) -> [Label; 2] {
+    [(&app.name, "service.name"), (&app.version, "service.version")].map(|(configured, attribute)| {
+        let value = match configured {
+            Some(value) => value.clone(),
+            None => resource.get(&Key::from_static_str(attribute)).map_or_else(String::new, |value| value.to_string()),
+        };
+        Label::lossy(&value)
+    })
+}
+
+/// Starts to sample the machine, where the configuration does not forbid it. The bridge works without.
+fn sample(config: &Config, telemetry: &Arc<Telemetry>, data_dir: Option<PathBuf>) -> Option<Sampler> {
+    if !config.system.enabled || !config.metrics.groups.contains(&Group::McpHub) {
+        return None;
+    }
+    let dir = data_dir.unwrap_or_else(|| PathBuf::from("."));
+    Sampler::start(telemetry, dir, config.system.interval)
+        .inspect_err(|error| tracing::warn!(%error, "the machine is not measured: its thread could not be started"))
+        .ok()
 }
 
 fn start_push(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Push>, PushError> {

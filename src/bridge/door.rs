@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use crate::event::{Event, EventType, Outcome, Rejection};
-use crate::state::{State, now_ms};
+use crate::state::{State, StoreError, now_ms};
 
 /// The most messages that may wait, whatever the number of their events.
 pub(super) const QUEUE_MESSAGES: usize = 4096;
@@ -79,8 +79,20 @@ pub(super) enum Command {
     Submit(Submission),
     /// Show what is remembered.
     Inspect(Box<dyn FnOnce(&State) + Send>),
+    /// Change what is remembered, in a transaction of its own.
+    Change(Change),
     /// Stop, once everything before this is done.
     Stop,
+}
+
+/// What makes a change.
+type Make = Box<dyn FnOnce(&mut State) -> Result<usize, StoreError> + Send>;
+
+/// A change of what is remembered that no event makes.
+pub(super) struct Change {
+    /// Makes it, and tells how many things it changed.
+    pub(super) make: Make,
+    pub(super) reply: Box<dyn FnOnce(Result<usize, Refused>) + Send>,
 }
 
 /// The way to the writer.
@@ -149,6 +161,16 @@ impl Door {
     /// Runs `inspect` on the writer's thread, between two batches; `false` where the bridge is stopping or full.
     pub(super) fn inspect(&self, inspect: Box<dyn FnOnce(&State) + Send>) -> bool {
         self.queue.try_send(Command::Inspect(inspect)).is_ok()
+    }
+
+    /// Makes a change on the writer's thread; `reply` gets how many things it changed, after the commit.
+    pub(super) fn change(&self, change: Change) {
+        match self.queue.try_send(Command::Change(change)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(Command::Change(back))) => (back.reply)(Err(Refused::Overloaded)),
+            Err(TrySendError::Disconnected(Command::Change(back))) => (back.reply)(Err(Refused::Stopping)),
+            Err(_) => {}
+        }
     }
 
     /// Takes no more events, and lets the writer finish those that wait.

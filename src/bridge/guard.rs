@@ -5,12 +5,15 @@
 //! the event. A guard never blocks: its event is handed over and not waited for.
 
 mod call;
+mod request;
 mod session;
 mod span;
 mod timer;
 
 pub use call::LlmCallGuard;
+pub use request::RequestGuard;
 pub use session::SessionGuard;
+pub(crate) use span::current_parent;
 pub use timer::EventTimer;
 
 use crate::event::Label;

@@ -3,18 +3,26 @@
 //! A [`Bridge`] is what a Rust program holds, and what the binary serves. It is cheap to clone; the clones are one
 //! bridge. Several bridges in one process know nothing of each other.
 
+mod answer;
+mod breaker_calls;
+mod breakers;
 mod build;
 mod calls;
 mod door;
 mod global;
 mod guard;
 mod here;
+mod hub_calls;
+mod skill_calls;
 mod writer;
 
+pub use answer::Answer;
+pub use breakers::Breakers;
 pub use build::{BuildError, Builder};
 pub use calls::RecordError;
 pub use door::{Incoming, Refused, Source};
-pub use guard::{EventTimer, LlmCallGuard, SessionGuard};
+pub(crate) use guard::current_parent;
+pub use guard::{EventTimer, LlmCallGuard, RequestGuard, SessionGuard};
 
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -23,13 +31,14 @@ use std::time::Duration;
 
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
+use crate::breaker::Registry;
 use crate::config::Config;
 use crate::event::{Event, Outcome};
 use crate::expose::Exposed;
 use crate::expose::exposition::{Format, NameFilter, encode};
 use crate::state::{Session, State, now_ms};
 use crate::telemetry::push::{Push, PushStatus};
-use crate::telemetry::{Telemetry, TelemetryError};
+use crate::telemetry::{Sampler, Telemetry, TelemetryError};
 use door::Door;
 
 /// A writer that has not turned for so long hangs.
@@ -49,6 +58,9 @@ struct Inner {
     push: Option<Push>,
     tracer_provider: SdkTracerProvider,
     exposed: Exposed,
+    /// Measures the machine, where that was asked for.
+    sampler: Option<Sampler>,
+    breakers: Registry,
 }
 
 /// A handle that does not keep the bridge running.
@@ -103,6 +115,10 @@ impl Bridge {
 
     pub(crate) fn exposed(&self) -> &Exposed {
         &self.0.exposed
+    }
+
+    pub(crate) fn breaker_registry(&self) -> &Registry {
+        &self.0.breakers
     }
 
     pub(crate) fn downgrade(&self) -> WeakBridge {
@@ -227,6 +243,9 @@ impl Inner {
             let _ = writer.join();
         }
         self.exposed.stop();
+        if let Some(sampler) = &self.sampler {
+            sampler.stop();
+        }
         let result = match &self.push {
             Some(push) => push.shutdown(timeout),
             None => Ok(()),

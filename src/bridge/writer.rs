@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::door::{Command, Refused, Reply, Shared, Source, Submission};
+use super::door::{Change, Command, Refused, Reply, Shared, Source, Submission};
 use crate::event::{Outcome, Reason, Warning};
 use crate::record::{Context, Fault, Ledger, Recorder, Staged};
 use crate::state::{State, StoreError, now_ms};
@@ -54,9 +54,7 @@ impl Writer {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => stopping = true,
             }
-            if !batch.is_empty() {
-                self.process(batch);
-            }
+            self.process(batch);
             if Instant::now() >= next_tick {
                 self.tick();
                 next_tick = Instant::now() + TICK;
@@ -64,6 +62,7 @@ impl Writer {
             if Instant::now() >= next_prune {
                 if let Err(error) = self.state.prune() {
                     tracing::warn!(%error, "what is too old could not be forgotten");
+                    self.stale = true;
                 }
                 next_prune = Instant::now() + PRUNE;
             }
@@ -89,7 +88,15 @@ impl Writer {
                     events += submission.events.len();
                     batch.push(submission);
                 }
-                Command::Inspect(inspect) => inspect(&self.state),
+                // What was handed over before is part of what is asked for or changed.
+                Command::Inspect(inspect) => {
+                    self.process(std::mem::take(batch));
+                    inspect(&self.state);
+                }
+                Command::Change(change) => {
+                    self.process(std::mem::take(batch));
+                    self.change(change);
+                }
                 Command::Stop => return true,
             }
             if events >= BATCH_EVENTS {
@@ -101,6 +108,9 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) {
+        if batch.is_empty() {
+            return;
+        }
         let events: usize = batch.iter().map(|submission| submission.events.len()).sum();
         let mut staged = Staged::default();
         let mut answered = Vec::with_capacity(batch.len());
@@ -158,6 +168,29 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes a change that no event makes, in a transaction of its own.
+    fn change(&mut self, change: Change) {
+        let Change { make, reply } = change;
+        let fresh = if self.stale { self.state.roll_back() } else { Ok(()) };
+        let made = fresh.and_then(|()| {
+            self.stale = false;
+            self.state.begin()?;
+            let made = make(&mut self.state)?;
+            self.state.commit()?;
+            Ok(made)
+        });
+        match made {
+            Ok(made) => {
+                self.apply(&mut Staged::default());
+                reply(Ok(made));
+            }
+            Err(error) => {
+                self.abandon(&error);
+                reply(Err(Refused::Storage(error.to_string())));
+            }
+        }
+    }
+
     /// Nothing of the batch was kept: it is forgotten, and memory is rebuilt from the store.
     fn abandon(&mut self, error: &StoreError) {
         if self.shared.store_fault().is_none() {
@@ -169,6 +202,7 @@ impl Writer {
     }
 
     fn apply(&mut self, staged: &mut Staged) {
+        self.recorder.refresh(&mut self.state, staged);
         {
             let _no_collection = self.telemetry.hold();
             staged.apply();
@@ -194,7 +228,8 @@ impl Writer {
         self.apply(&mut staged);
     }
 
-    /// What time alone changes: sessions that time out, a fault that is over, and the count of what was refused.
+    /// What time alone changes: sessions and requests that time out, skills, a fault that is over, and the count of what
+    /// was refused.
     fn tick(&mut self) {
         let mut staged = Staged::default();
         if let Err(error) = self.tend(&mut staged) {
@@ -205,8 +240,8 @@ impl Writer {
         self.apply(&mut staged);
     }
 
-    /// Ends what timed out. While events cannot be kept, it also tries whether they can be by now: those who are told
-    /// so may well send none until they hear otherwise.
+    /// Ends what timed out, and looks at skills. While events cannot be kept, it also tries whether they can be by now:
+    /// those who are told so may well send none until they hear otherwise.
     fn tend(&mut self, staged: &mut Staged) -> Result<(), StoreError> {
         if self.stale {
             self.state.roll_back()?;
@@ -214,7 +249,7 @@ impl Writer {
         }
         let now_ms = now_ms();
         let faulty = self.shared.store_fault().is_some();
-        if !faulty && self.state.sessions.timed_out(now_ms).is_empty() {
+        if !faulty && !self.state.is_overdue(now_ms) {
             return Ok(());
         }
         self.state.begin()?;
@@ -223,6 +258,7 @@ impl Writer {
         }
         let mut context = Context { state: &mut self.state, staged, received: Instant::now(), now_ms };
         self.recorder.time_out(&mut context)?;
+        self.recorder.watch_skills(&mut context)?;
         self.state.commit()
     }
 

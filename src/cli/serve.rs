@@ -28,7 +28,7 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
 async fn run(config: Config) -> Result<(), Failure> {
     // The signals are taken before anything is started, so that none is missed.
     let stop = stop_signal()?;
-    let mut builder = Bridge::builder().config(config.clone());
+    let mut builder = Bridge::builder().config(config.clone()).system_gauges();
     let data_dir = if config.ephemeral { None } else { Some(config::data_dir(&config).map_err(fault)?) };
     if let Some(dir) = &data_dir {
         builder = builder.data_dir(dir);

@@ -24,6 +24,7 @@ pub(super) fn finish(mut draft: Draft, env: &Environment, reader: &mut Reader) -
     config.tls = pair(&draft.tls, reader);
     (config.token, config.token_source) = token(&draft, env, reader);
     listeners(&draft, &config, reader);
+    anomalies(&config, reader);
     if draft.disabled {
         draft.metrics.exporter.on = false;
         draft.spans.exporter.on = false;
@@ -148,6 +149,17 @@ fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
                 super::environment::TOKEN_VARIABLE
             ));
         }
+    }
+}
+
+/// Refuses a baseline that can never be long enough to judge by.
+fn anomalies(config: &Config, reader: &mut Reader) {
+    let anomalies = &config.skills.anomalies;
+    let windows = anomalies.baseline.as_millis() / anomalies.window.as_millis().max(1);
+    if anomalies.enabled && windows < anomalies.min_windows as u128 {
+        let place = Place { text: "skills.anomalies.baseline".to_owned(), rank: (3, 0) };
+        let problem = format!("holds {windows} windows, and `min_windows` asks for {}", anomalies.min_windows);
+        reader.fault_at(place, problem, "a longer baseline, a shorter `window`, or fewer windows");
     }
 }
 

@@ -2,6 +2,10 @@
 //!
 //! [`crate::config`] builds a [`Config`] from defaults, file, environment and flags; everything else only reads it.
 
+mod skills;
+
+pub use skills::{Anomalies, Skills};
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -50,6 +54,16 @@ pub struct Config {
     pub sessions: Sessions,
     /// How repeated events are recognised.
     pub events: Events,
+    /// How open requests of a hub are remembered.
+    pub requests: Requests,
+    /// The gauges of the machine.
+    pub system: System,
+    /// What `mcp_hub_app_info` tells.
+    pub app: App,
+    /// What is kept of calls through circuit breakers.
+    pub circuit_breakers: CircuitBreakers,
+    /// How skills are remembered and watched.
+    pub skills: Skills,
 }
 
 /// Certificate and key of a listener, as PEM files.
@@ -282,6 +296,42 @@ pub struct Events {
     pub dedupe_max: usize,
 }
 
+/// How open requests of a hub are remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Requests {
+    /// A request that has not ended for so long has failed, with the error type `timeout`.
+    pub timeout: Duration,
+    /// The most requests that may be open at once, and the most ended ones that are remembered.
+    pub max_active: usize,
+}
+
+/// The gauges of the machine: CPU, memory, disk and uptime.
+#[derive(Debug, Clone, PartialEq)]
+pub struct System {
+    /// Whether they are shown, where the program asks for them at all ([`crate::Builder::system_gauges`]).
+    pub enabled: bool,
+    /// From one sample to the next.
+    pub interval: Duration,
+}
+
+/// What `mcp_hub_app_info` tells.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct App {
+    /// The application's name; the resource's `service.name` when `None`.
+    pub name: Option<String>,
+    /// The application's version; the resource's `service.version` when `None`.
+    pub version: Option<String>,
+}
+
+/// What is kept of calls through circuit breakers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CircuitBreakers {
+    /// Quantiles and means of latency are those of so many calls of a component, the last ones.
+    pub max_latency_samples: usize,
+    /// Whether each request to the bridge's own listeners is recorded as a call.
+    pub observe_requests: bool,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -303,6 +353,11 @@ impl Default for Config {
             push_spans: None,
             sessions: Sessions::default(),
             events: Events::default(),
+            requests: Requests::default(),
+            system: System::default(),
+            app: App::default(),
+            circuit_breakers: CircuitBreakers::default(),
+            skills: Skills::default(),
         }
     }
 }
@@ -352,9 +407,27 @@ impl Default for Sessions {
     }
 }
 
+impl Default for CircuitBreakers {
+    fn default() -> Self {
+        Self { max_latency_samples: 1000, observe_requests: false }
+    }
+}
+
 impl Default for Events {
     fn default() -> Self {
         Self { dedupe_horizon: Duration::from_secs(7 * 24 * 3600), dedupe_max: 1_000_000 }
+    }
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(3600), max_active: 100_000 }
+    }
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { enabled: true, interval: Duration::from_secs(15) }
     }
 }
 

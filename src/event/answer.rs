@@ -39,9 +39,9 @@ impl Status {
 pub enum Warning {
     /// A field that means nothing in an event of this type, as a path.
     UnknownField(String),
-    /// The session's end is earlier than its start: its duration was not observed.
+    /// The end of a session or request is earlier than its start: its duration was not observed.
     ClockSkew,
-    /// The session had already ended by timeout.
+    /// The session or request had already ended by timeout.
     LateEnd,
 }
 
@@ -67,8 +67,8 @@ impl Warning {
     pub fn message(&self) -> String {
         match self {
             Self::UnknownField(field) => format!("{field} is not a field of this type of event, and was not used"),
-            Self::ClockSkew => "the session ends before it starts: its duration was not observed".to_owned(),
-            Self::LateEnd => "the session had ended by timeout: only its duration was observed".to_owned(),
+            Self::ClockSkew => "it ends before it starts: its duration was not observed".to_owned(),
+            Self::LateEnd => "it had ended by timeout: only its duration was observed".to_owned(),
         }
     }
 }

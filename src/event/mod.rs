@@ -41,6 +41,9 @@ pub struct Event {
     pub traceparent: Option<TraceParent>,
     /// Who makes the span of the event.
     pub span_owner: SpanOwner,
+    /// The call that it tells of never happened, because an open circuit breaker refused it: it counts as failed, and has
+    /// no latency. Only the library says so.
+    pub refused_call: bool,
     /// What happened.
     pub kind: EventKind,
     /// Fields that came with it and mean nothing, as paths: the first 16, each name cut at 64 characters.
@@ -65,6 +68,7 @@ impl Event {
             timestamp: None,
             traceparent: None,
             span_owner: SpanOwner::Bridge,
+            refused_call: false,
             kind: kind.into(),
             unknown_fields: Vec::new(),
         }
@@ -105,7 +109,7 @@ impl Event {
             };
             return Err(Fault::missing(name, expected));
         }
-        Ok(Self { id, timestamp, traceparent, span_owner: SpanOwner::Bridge, kind, unknown_fields: fields.unknown() })
+        Ok(Self { id, timestamp, traceparent, unknown_fields: fields.unknown(), ..Self::new(kind) })
     }
 }
 
@@ -156,7 +160,7 @@ impl Serialize for Event {
             #[serde(skip_serializing_if = "Option::is_none")]
             traceparent: Option<TraceParent>,
         }
-        let Self { id, timestamp, traceparent, span_owner: _, kind, unknown_fields: _ } = self;
+        let Self { id, timestamp, traceparent, span_owner: _, refused_call: _, kind, unknown_fields: _ } = self;
         Wire { kind, event_version: EVENT_VERSION, event_id: *id, timestamp: *timestamp, traceparent: *traceparent }
             .serialize(serializer)
     }

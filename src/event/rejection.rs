@@ -18,14 +18,14 @@ pub enum Reason {
     InvalidValue,
     /// An `event_version` other than 1.0.
     UnsupportedVersion,
-    /// A type of event that this bridge does not record.
-    NotRecorded,
     /// More than the bridge takes at once.
     TooLarge,
     /// The bridge has no room for it now.
     Overloaded,
     /// As many sessions are active as may be.
     SessionLimit,
+    /// As many requests are open as may be.
+    RequestLimit,
     /// It contradicts what is known.
     Conflict,
 }
@@ -39,10 +39,10 @@ impl Reason {
         Self::WrongType,
         Self::InvalidValue,
         Self::UnsupportedVersion,
-        Self::NotRecorded,
         Self::TooLarge,
         Self::Overloaded,
         Self::SessionLimit,
+        Self::RequestLimit,
         Self::Conflict,
     ];
 
@@ -55,17 +55,17 @@ impl Reason {
             Self::WrongType => "wrong_type",
             Self::InvalidValue => "invalid_value",
             Self::UnsupportedVersion => "unsupported_version",
-            Self::NotRecorded => "not_recorded",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
             Self::SessionLimit => "session_limit",
+            Self::RequestLimit => "request_limit",
             Self::Conflict => "conflict",
         }
     }
 
     /// Whether the same event may be taken later.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::SessionLimit)
+        matches!(self, Self::Overloaded | Self::SessionLimit | Self::RequestLimit)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod exposition;
 
+mod breakers;
 mod collections;
 mod scrape;
 mod status;
@@ -58,5 +59,13 @@ impl Bridge {
     /// ```
     pub fn metrics_service(&self) -> axum::Router {
         scrape::router(&self.exposed().scraper, &self.config().metrics.path)
+    }
+
+    /// What is known of circuit breakers as JSON, as a service to mount in an axum application: at `/health/metrics`
+    /// (status 503 where more than half of a component's calls failed) and at `/prometheus/query?q=`.
+    ///
+    /// It asks for no token: what guards the application guards it.
+    pub fn breakers_service(&self) -> axum::Router {
+        breakers::router(self)
     }
 }

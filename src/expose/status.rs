@@ -41,6 +41,8 @@ fn index(metrics: &str) -> String {
          GET  /v1/sessions  the active sessions\n\
          GET  /v1/metrics/catalog  every metric there is\n\
          GET  /v1/metrics/summary  the metrics in short\n\
+         GET  /health/metrics  the calls through circuit breakers, and whether they are well\n\
+         GET  /prometheus/query?q=  the same in full, of the components whose names hold q\n\
          GET  /livez  whether the bridge runs\n\
          GET  /readyz  whether it can take events\n\
          gRPC mcp_otel_bridge.v1.EventService  events (with health and reflection)\n",

@@ -1,4 +1,5 @@
-//! The emission of MCP events: `mcp_event`, and every session_start and session_end that comes in.
+//! The emission of MCP events: `mcp_event`, every `mcp_operation`, and every session_start and session_end that comes
+//! in.
 
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ impl EmitRecorder {
         }
     }
 
-    fn emitted(
+    /// Something was emitted, with success or the error of that type.
+    pub(super) fn emitted(
         &self,
         context: &mut Context<'_>,
         component: &str,

@@ -1,18 +1,18 @@
 //! LLM calls: the hub's counter, the GenAI metrics, and a span.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanContext, SpanKind, Status as SpanStatus};
+use opentelemetry::trace::SpanKind;
 
+use super::span::{Over, Place};
 use super::{Context, Fault, Tracing};
 use crate::catalog::metrics::{
     GEN_AI_CLIENT_OPERATION_DURATION, GEN_AI_CLIENT_OPERATION_TIME_TO_FIRST_CHUNK, GEN_AI_CLIENT_TOKEN_USAGE,
     MCP_HUB_LLM_API_CALLS,
 };
-use crate::event::{Event, EventKind, LlmCall, Outcome, SessionId, SpanOwner, Status, Timestamp};
-use crate::telemetry::{FinishedSpan, Instrument, Telemetry};
+use crate::event::{Event, EventKind, LlmCall, Outcome, Status, Timestamp};
+use crate::telemetry::{Instrument, Telemetry};
 
 /// Records LLM calls.
 #[derive(Debug)]
@@ -38,14 +38,16 @@ impl LlmRecorder {
     pub(super) fn call(&self, context: &mut Context<'_>, event: Event) -> Result<Outcome, Fault> {
         let EventKind::LlmCall(call) = &event.kind else { return Ok(Outcome::new(Status::Recorded)) };
         let end = event.timestamp.unwrap_or_else(Timestamp::now);
-        let mut parent = event.traceparent.as_ref().map(|parent| parent.span_context());
-        let session = match &call.session_id {
-            Some(id) => Some(hear(context, id, end, parent.is_none())?),
-            None => None,
+        let place = Place::of(context, &event, call.session_id.as_ref(), end)?;
+        let over = Over {
+            name: span_name(call),
+            kind: SpanKind::Client,
+            took: call.duration_seconds,
+            end,
+            error_type: call.error_type.as_ref(),
         };
-        parent = parent.or_else(|| session.as_ref()?.span.clone());
-        let session_id = session.map(|session| session.id);
-        let span = self.span(context, event.span_owner, call, parent, session_id.as_deref(), end);
+        let attributes = || attributes(call, place.session_id.as_deref());
+        let span = self.tracing.over(context.staged, &event, place.parent, over, attributes);
         let link = self.tracing.link(&span, end);
 
         let (operation, provider, model) = (call.operation.as_str(), call.provider.as_str(), call.model.as_str());
@@ -65,68 +67,11 @@ impl LlmRecorder {
         }
 
         let mut outcome = Outcome::new(Status::Recorded).with_span(&span);
-        if let Some(session_id) = &session_id {
+        if let Some(session_id) = &place.session_id {
             outcome = outcome.with_session_id(session_id);
         }
         Ok(outcome)
     }
-
-    /// The call's span: the caller's own, or a new one under `parent`.
-    fn span(
-        &self,
-        context: &mut Context<'_>,
-        owner: SpanOwner,
-        call: &LlmCall,
-        parent: Option<SpanContext>,
-        session_id: Option<&str>,
-        end: Timestamp,
-    ) -> SpanContext {
-        if let (SpanOwner::Caller, Some(own)) = (owner, &parent) {
-            return own.clone();
-        }
-        let name = span_name(call);
-        let span = self.tracing.tracer.start(parent.as_ref(), &name, &SpanKind::Client);
-        if span.is_sampled() {
-            let took = call.duration_seconds.map_or(Duration::ZERO, |took| Duration::from_secs_f64(took.get()));
-            let end = SystemTime::from(end);
-            let finished = FinishedSpan {
-                name,
-                kind: SpanKind::Client,
-                start: end.checked_sub(took).unwrap_or(end),
-                end,
-                status: match &call.error_type {
-                    Some(error) => SpanStatus::error(error.as_str().to_owned()),
-                    None => SpanStatus::Unset,
-                },
-                attributes: attributes(call, session_id),
-            };
-            let parent = parent.filter(SpanContext::is_valid).map(|parent| parent.span_id());
-            context.staged.spans.push(self.tracing.tracer.finish(span.clone(), parent, finished));
-        }
-        span
-    }
-}
-
-/// The session that a call names.
-struct Caller {
-    /// Its whole id, where it is known.
-    id: Arc<str>,
-    span: Option<SpanContext>,
-}
-
-/// Finds the session that a call names, which is thereby heard of; one that ended only where that is asked for.
-fn hear(context: &mut Context<'_>, id: &SessionId, end: Timestamp, or_ended: bool) -> Result<Caller, Fault> {
-    let (store, sessions, ..) = context.state.parts();
-    let end_ns = i64::try_from(end.unix_nanos()).unwrap_or(i64::MAX);
-    sessions.hear(store, id.as_str(), end_ns, context.now_ms)?;
-    if let Some(session) = sessions.find(id.as_str()) {
-        return Ok(Caller { id: Arc::clone(&session.id), span: Some(session.span.context()) });
-    }
-    let ended = if or_ended { sessions.ended(store, id.as_str())? } else { Vec::new() };
-    Ok(match ended.into_iter().next() {
-        Some(ended) => Caller { id: ended.id, span: Some(ended.span.context()) },
-        None => Caller { id: id.as_str().into(), span: None },
-    })
 }
 
 /// The name of a call's span.

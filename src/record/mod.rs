@@ -3,14 +3,21 @@
 //! Deciding is apart from applying. What an event means is decided inside the transaction of its batch and staged in a
 //! [`Staged`]; only after the commit is it applied to the instruments, so that what is counted is what is remembered.
 
+mod breaker;
 mod emit;
+mod hub;
 mod ledger;
 mod llm;
+mod mcp;
+mod request;
 mod session;
+mod skill;
+mod span;
 
 pub(crate) use emit::{attributes as emit_attributes, span_name as emit_span_name};
 pub(crate) use ledger::Ledger;
 pub(crate) use llm::{attributes as llm_attributes, span_name as llm_span_name};
+pub(crate) use request::{attributes as request_attributes, span_name as request_span_name};
 pub(crate) use session::{ERROR as SESSION_ERROR, attributes as session_attributes, span_name as session_span_name};
 
 use std::sync::Arc;
@@ -19,7 +26,7 @@ use std::time::{Duration, Instant, SystemTime};
 use opentelemetry::trace::SpanContext;
 use opentelemetry_sdk::trace::SpanData;
 
-use crate::event::{Event, EventKind, Outcome, Reason, Rejection, Status, Timestamp};
+use crate::event::{Event, EventKind, Outcome, Rejection, Status, Timestamp};
 use crate::state::{State, StoreError};
 use crate::telemetry::{EventTracer, Link, Series, Telemetry};
 
@@ -42,6 +49,7 @@ struct Measurement {
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Add(u64),
+    Shift(i64),
     Set(f64),
     Record(f64),
 }
@@ -49,6 +57,10 @@ enum Change {
 impl Staged {
     fn add(&mut self, series: Arc<Series>, value: u64, link: Option<Link>) {
         self.measurements.push(Measurement { series, change: Change::Add(value), link });
+    }
+
+    fn change(&mut self, series: Arc<Series>, value: i64) {
+        self.measurements.push(Measurement { series, change: Change::Shift(value), link: None });
     }
 
     fn set(&mut self, series: Arc<Series>, value: f64) {
@@ -64,6 +76,7 @@ impl Staged {
         for Measurement { series, change, link } in self.measurements.drain(..) {
             match change {
                 Change::Add(value) => series.add(value, link),
+                Change::Shift(value) => series.change(value),
                 Change::Set(value) => series.set(value),
                 Change::Record(value) => series.record(value, link),
             }
@@ -108,7 +121,12 @@ impl Context<'_> {
 pub(crate) struct Recorder {
     session: session::SessionRecorder,
     llm: llm::LlmRecorder,
+    request: request::RequestRecorder,
+    hub: hub::HubRecorder,
+    mcp: mcp::McpRecorder,
+    skill: skill::SkillRecorder,
     emit: Arc<emit::EmitRecorder>,
+    breaker: breaker::BreakerRecorder,
 }
 
 /// What all recorders share.
@@ -133,8 +151,13 @@ impl Recorder {
         let emit = Arc::new(emit::EmitRecorder::new(telemetry, Arc::clone(&tracing)));
         Self {
             session: session::SessionRecorder::new(telemetry, Arc::clone(&tracing), Arc::clone(&emit)),
-            llm: llm::LlmRecorder::new(telemetry, tracing),
+            llm: llm::LlmRecorder::new(telemetry, Arc::clone(&tracing)),
+            request: request::RequestRecorder::new(telemetry, Arc::clone(&tracing)),
+            hub: hub::HubRecorder::new(telemetry, Arc::clone(&tracing)),
+            mcp: mcp::McpRecorder::new(telemetry, Arc::clone(&tracing), Arc::clone(&emit)),
+            skill: skill::SkillRecorder::new(telemetry, Arc::clone(&tracing)),
             emit,
+            breaker: breaker::BreakerRecorder::new(telemetry, tracing),
         }
     }
 
@@ -154,7 +177,19 @@ impl Recorder {
             EventKind::ActiveSessions(_) => self.session.reported(context, event),
             EventKind::McpEvent(_) => self.emit.mcp_event(context, event),
             EventKind::LlmCall(_) => self.llm.call(context, event),
-            _ => Err(Fault::Rejected(not_recorded(&event))),
+            EventKind::Request(_) => self.request.whole(context, event),
+            EventKind::RequestStart(_) => self.request.start(context, event),
+            EventKind::RequestEnd(_) => self.request.end(context, event),
+            EventKind::McpOperation(_) => self.mcp.operation(context, event),
+            EventKind::SearchCall(_)
+            | EventKind::CodeExecution(_)
+            | EventKind::CacheAccess(_)
+            | EventKind::Retry(_) => self.hub.used(context, event),
+            EventKind::CircuitBreakerCall(_) => self.breaker.call(context, event),
+            EventKind::CircuitBreakerState(_) => self.breaker.state(context, event),
+            EventKind::SkillInvocation(_) => self.skill.invocation(context, event),
+            EventKind::SkillCompletionRate(_) => self.skill.completion_rate(context, event),
+            EventKind::Anomaly(_) => self.skill.anomaly(context, event),
         }?;
         if let Some(id) = id {
             context.state.event_ids.insert(id);
@@ -167,14 +202,27 @@ impl Recorder {
         self.emit.rejected(context, rejection);
     }
 
-    /// Ends the sessions of which nothing was heard for too long.
+    /// Ends the sessions of which nothing was heard for too long, and the requests that never ended.
     pub(crate) fn time_out(&self, context: &mut Context<'_>) -> Result<(), StoreError> {
-        self.session.time_out(context)
+        self.session.time_out(context)?;
+        self.request.time_out(context)
+    }
+
+    /// Shows what the batch that was just committed has made of gauges that are too dear to set at every event.
+    pub(crate) fn refresh(&self, state: &mut State, staged: &mut Staged) {
+        self.breaker.refresh(state, staged);
+    }
+
+    /// Works out completion rates and searches skills for anomalies, where that is due.
+    pub(crate) fn watch_skills(&self, context: &mut Context<'_>) -> Result<(), StoreError> {
+        self.skill.watch(context)
     }
 
     /// Shows what is remembered from before a restart.
     pub(crate) fn restore(&self, context: &mut Context<'_>) {
         self.session.restore(context);
+        self.request.restore(context);
+        self.skill.restore(context);
     }
 
     fn acknowledge_again(&self, context: &mut Context<'_>, event: &Event) -> Result<Outcome, Fault> {
@@ -182,6 +230,8 @@ impl Recorder {
             EventKind::SessionStart(start) => self.session.started_again(context, event, start)?,
             EventKind::SessionEnd(end) => self.session.ended_again(context, event, end)?,
             EventKind::SessionHeartbeat(heartbeat) => self.session.heard_again(context, heartbeat)?,
+            EventKind::RequestStart(start) => self.request.started_again(context, start)?,
+            EventKind::RequestEnd(end) => self.request.ended_again(context, event, end)?,
             kind => match kind.session_id() {
                 Some(id) => Outcome::new(Status::Recorded).with_session_id(id.as_str()),
                 None => Outcome::new(Status::Recorded),
@@ -190,13 +240,4 @@ impl Recorder {
         outcome.duplicate = true;
         Ok(outcome)
     }
-}
-
-fn not_recorded(event: &Event) -> Rejection {
-    let name = event.kind.event_type().name();
-    Rejection::of_field(
-        Reason::NotRecorded,
-        "event_type",
-        format!("events of type {name:?} are not recorded by this version of the bridge"),
-    )
 }

@@ -7,16 +7,23 @@ use opentelemetry::KeyValue;
 use opentelemetry::trace::{SpanKind, Status as SpanStatus};
 
 use super::emit::EmitRecorder;
+use super::span::nanos;
 use super::{Context, Fault, Tracing};
 use crate::catalog::metrics::{
-    ACTIVE_SESSIONS, ACTIVE_SESSIONS_TOTAL, SESSION_DURATION, SESSION_END, SESSION_QUALITY_SCORE, SESSION_START,
+    ACTIVE_SESSIONS, ACTIVE_SESSIONS_TOTAL, MCP_SERVER_SESSION_DURATION, SESSION_DURATION, SESSION_END,
+    SESSION_QUALITY_SCORE, SESSION_START,
 };
 use crate::event::{
     Event, EventKind, EventType, Outcome, Reason, Rejection, Score, Seconds, SessionEnd, SessionHeartbeat, SessionId,
     SessionStart, SpanOwner, Status, Timestamp, Warning,
 };
 use crate::state::{Ended, EndedStatus, Session, SpanIds, SpanValue, StartError, StoreError};
-use crate::telemetry::{FinishedSpan, Instrument, Telemetry};
+use crate::telemetry::{FinishedSpan, Instrument, Link, Telemetry};
+
+const PROTOCOL_VERSION: &str = "mcp.protocol.version";
+const TRANSPORT: &str = "network.transport";
+/// OpenTelemetry's `error.type` where none is known: a session's end tells only that there was one.
+const UNTYPED_ERROR: &str = "_OTHER";
 
 /// What the span of a session says that ended in an error.
 pub(crate) const ERROR: &str = "the session ended in an error";
@@ -27,6 +34,7 @@ pub(super) struct SessionRecorder {
     start: Arc<Instrument>,
     end: Arc<Instrument>,
     duration: Arc<Instrument>,
+    mcp_duration: Arc<Instrument>,
     active: Arc<Instrument>,
     active_total: Arc<Instrument>,
     quality: Arc<Instrument>,
@@ -40,6 +48,7 @@ impl SessionRecorder {
             start: telemetry.instrument(&SESSION_START),
             end: telemetry.instrument(&SESSION_END),
             duration: telemetry.instrument(&SESSION_DURATION),
+            mcp_duration: telemetry.instrument(&MCP_SERVER_SESSION_DURATION),
             active: telemetry.instrument(&ACTIVE_SESSIONS),
             active_total: telemetry.instrument(&ACTIVE_SESSIONS_TOTAL),
             quality: telemetry.instrument(&SESSION_QUALITY_SCORE),
@@ -124,6 +133,7 @@ impl SessionRecorder {
         let mut outcome = ended_outcome(&session.id, session.span);
         context.staged.add(self.end.series(&[component, status.name()]), 1, link);
         self.observe_duration(context, component, session.start_ns, time, session.span, &mut outcome);
+        self.observe_mcp_duration(context, &session, status, time, link);
         self.show_active(context, component);
         self.show_quality(context, component, end.quality_score);
         self.emit.handled(context, Some(component), EventType::SessionEnd, None, link);
@@ -323,6 +333,30 @@ impl SessionRecorder {
         }
     }
 
+    /// The same of a session that told of MCP at its start, by the names of MCP's conventions.
+    fn observe_mcp_duration(
+        &self,
+        context: &mut Context<'_>,
+        session: &Session,
+        status: EndedStatus,
+        end: Timestamp,
+        link: Option<Link>,
+    ) {
+        let told = |key: &str| match session.attributes.iter().find(|(known, _)| known == key) {
+            Some((_, SpanValue::Text(value))) => value.as_str(),
+            _ => "",
+        };
+        let (version, transport) = (told(PROTOCOL_VERSION), told(TRANSPORT));
+        let Ok(took) = u64::try_from(nanos(end) - session.start_ns) else { return };
+        if version.is_empty() && transport.is_empty() {
+            return;
+        }
+        let error = if status == EndedStatus::Error { UNTYPED_ERROR } else { "" };
+        let took = Seconds::from(std::time::Duration::from_nanos(took));
+        let labels = [&*session.component_name, version, transport, error];
+        context.staged.record(self.mcp_duration.series(&labels), took.get(), link);
+    }
+
     fn show_active(&self, context: &mut Context<'_>, component: &str) {
         let count = context.state.sessions.of_component(component);
         context.staged.set(self.active.series(&[component]), count as f64);
@@ -415,8 +449,8 @@ fn span_attributes(id: &SessionId, start: &SessionStart) -> Vec<(String, SpanVal
         attributes.push(text("process.runtime.name", "python"));
         attributes.push(text("process.runtime.version", version.as_str()));
     }
-    attributes.extend(start.protocol_version.as_ref().map(|version| text("mcp.protocol.version", version.as_str())));
-    attributes.extend(start.transport.map(|transport| text("network.transport", transport.label())));
+    attributes.extend(start.protocol_version.as_ref().map(|version| text(PROTOCOL_VERSION, version.as_str())));
+    attributes.extend(start.transport.map(|transport| text(TRANSPORT, transport.label())));
     attributes
 }
 
@@ -435,10 +469,6 @@ fn not_found(id: &str, ended: Option<&Ended>) -> Outcome {
 
 fn timed_out(ended: &Ended) -> bool {
     ended.status == EndedStatus::Timeout
-}
-
-fn nanos(time: Timestamp) -> i64 {
-    i64::try_from(time.unix_nanos()).unwrap_or(i64::MAX)
 }
 
 fn timestamp_of(nanos: i64) -> String {

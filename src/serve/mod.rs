@@ -82,7 +82,7 @@ impl Server {
         let all = router::all(&bridge, config, routes.clone())?;
         let listen = Listener::bind(config.listen, all, Arc::clone(&shared)).await?;
         let grpc_listen = match config.grpc_listen {
-            Some(addr) => Some(Listener::bind(addr, router::grpc_alone(routes), shared).await?),
+            Some(addr) => Some(Listener::bind(addr, router::grpc_alone(&bridge, config, routes), shared).await?),
             None => None,
         };
         Ok(Self { bridge, shutdown: config.limits.shutdown, listen, grpc_listen, health, phase })

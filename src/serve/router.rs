@@ -12,8 +12,17 @@ use crate::config::Config;
 use crate::{expose, ingest};
 
 /// The paths that the metrics cannot be served at.
-const TAKEN: &[&str] =
-    &["/", "/livez", "/readyz", "/v1/events", "/v1/sessions", "/v1/metrics/catalog", "/v1/metrics/summary"];
+const TAKEN: &[&str] = &[
+    "/",
+    "/livez",
+    "/readyz",
+    "/v1/events",
+    "/v1/sessions",
+    "/v1/metrics/catalog",
+    "/v1/metrics/summary",
+    "/health/metrics",
+    "/prometheus/query",
+];
 
 /// Everything: HTTP and gRPC.
 pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router) -> Result<Router, ServeError> {
@@ -21,21 +30,27 @@ pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router) -> Result<Rout
     let router = Router::new()
         .merge(bridge.metrics_service())
         .merge(expose::router(bridge))
+        .merge(bridge.breakers_service())
         .merge(expose::health_router(bridge))
         .merge(ingest::http::router(bridge, &config.limits))
         .merge(grpc);
-    Ok(closed(router))
+    Ok(observed(bridge, config, closed(router)))
 }
 
 /// gRPC, where it has a listener of its own.
-pub(super) fn grpc_alone(grpc: Router) -> Router {
-    closed(grpc)
+pub(super) fn grpc_alone(bridge: &Bridge, config: &Config, grpc: Router) -> Router {
+    observed(bridge, config, closed(grpc))
 }
 
 /// The metrics and the bridge's health, for programs that have no server.
 pub(super) fn metrics_alone(bridge: &Bridge) -> Result<Router, ServeError> {
     check_path(&bridge.config().metrics.path)?;
     Ok(closed(bridge.metrics_service().merge(expose::health_router(bridge))))
+}
+
+/// With each request recorded as a call, where that is asked for.
+fn observed(bridge: &Bridge, config: &Config, router: Router) -> Router {
+    if config.circuit_breakers.observe_requests { router.layer(bridge.http_layer()) } else { router }
 }
 
 /// With an answer for what nobody answers.

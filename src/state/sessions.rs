@@ -111,12 +111,12 @@ impl EndedStatus {
     }
 }
 
-/// Why a session cannot start.
+/// Why a session or a request cannot start.
 #[derive(Debug)]
 pub enum StartError {
     /// As many are active as may be.
     Full(usize),
-    /// A session of that id is active already.
+    /// One of that id is active already.
     Exists,
     /// The store cannot be written.
     Store(StoreError),

@@ -9,17 +9,27 @@
 //! | `ended_sessions` | a session that ended, kept to recognise a repeated end |
 //! | `event_ids` | the ids of one batch of events, 16 bytes each, kept to recognise a repeated event |
 //! | `hosts` | the active sessions that a host last reported |
+//! | `requests` | an open request; `opened_ms` by the bridge's own clock |
+//! | `ended_requests` | a request that ended, kept to recognise a repeated end; one without `end_ns` timed out |
+//! | `skill_invocations` | one use of a skill, the last `skills.max_invocations` that came |
+//! | `skills` | a skill with its totals, its last reported rate, and its phases in the order of their numbers |
+//! | `skill_days` | what came on one UTC day, which adds to a skill's totals |
+//! | `skill_slots` | five minutes of a skill in one phase (by number); `skill_id` 0 is all skills together |
+//! | `anomalies` | an anomaly, found or reported |
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// The version of the schema, in the database's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+/// The steps from each version of the schema to the next. A step that was released never changes: add another.
+const MIGRATIONS: &[&str] = &[SESSIONS, super::requests::MIGRATION, super::skills::SCHEMA];
 
-/// The steps from each version of the schema to the next.
-const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
+/// The version of the schema, in the database's `user_version`.
+const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// The tables of sessions, event ids and hosts.
+const SESSIONS: &str = "
     CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE sessions (
         session_id TEXT PRIMARY KEY,
@@ -52,7 +62,7 @@ const MIGRATIONS: [&str; SCHEMA_VERSION as usize] = ["
     CREATE INDEX ended_sessions_by_time ON ended_sessions (ended_ms);
     CREATE TABLE event_ids (batch INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, ids BLOB NOT NULL);
     CREATE TABLE hosts (host TEXT PRIMARY KEY, sessions INTEGER NOT NULL) WITHOUT ROWID;
-"];
+";
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -118,12 +128,12 @@ impl Store {
     fn prepare(db: Connection, lock: Option<File>) -> Result<Self, StoreError> {
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
-        db.set_prepared_statement_cache_capacity(64);
+        db.set_prepared_statement_cache_capacity(128);
         let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
         if found > SCHEMA_VERSION {
             return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
         }
-        for (version, step) in (1..).zip(MIGRATIONS).skip(usize::try_from(found).unwrap_or(0)) {
+        for (version, step) in (1..).zip(MIGRATIONS.iter()).skip(usize::try_from(found).unwrap_or(0)) {
             db.execute_batch(&format!("BEGIN; {step} PRAGMA user_version = {version}; COMMIT;"))?;
         }
         Ok(Self { db, _lock: lock })
@@ -186,6 +196,25 @@ mod tests {
         db.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
         drop(db);
         assert!(matches!(Store::open(dir.path()), Err(StoreError::Newer { .. })));
+    }
+
+    #[test]
+    fn every_older_schema_is_brought_to_the_newest_and_keeps_its_rows() {
+        for version in 1..MIGRATIONS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let db = Connection::open(dir.path().join("bridge.db")).unwrap();
+            for step in &MIGRATIONS[..version] {
+                db.execute_batch(step).unwrap();
+            }
+            db.pragma_update(None, "user_version", version as i64).unwrap();
+            db.execute("INSERT INTO hosts (host, sessions) VALUES ('a', 3)", []).unwrap();
+            drop(db);
+            let store = Store::open(dir.path()).unwrap();
+            let count = |table: &str| -> i64 {
+                store.db().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+            };
+            assert_eq!((count("hosts"), count("skills")), (1, 0));
+        }
     }
 
     #[test]

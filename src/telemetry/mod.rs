@@ -16,6 +16,7 @@ mod resource;
 mod series;
 mod snapshot;
 mod stream;
+mod system;
 mod tracer;
 
 pub use exemplar::{Exemplar, Link};
@@ -24,6 +25,7 @@ pub use resource::{instance_id, resource};
 pub(crate) use series::escape_label_value;
 pub use series::{Instrument, Series};
 pub use snapshot::{Family, Point, Snapshot, Value};
+pub(crate) use system::Sampler;
 pub use tracer::{EventTracer, FinishedSpan, sdk_sampler};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

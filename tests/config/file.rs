@@ -37,6 +37,10 @@ metrics:
   series_limit: 50
 sessions: {timeout: 12h, max_active: 30, remember_ended: 2d}
 events: {dedupe_horizon: 1h, dedupe_max: 40}
+requests: {timeout: 5m, max_active: 60}
+system: {enabled: false, interval: 1m}
+app: {name: my hub, version: '2'}
+circuit_breakers: {max_latency_samples: 500, observe_requests: true}
 enable_prometheus_metrics: false
 prometheus_metrics_path: /scrape
 ",
@@ -59,6 +63,11 @@ prometheus_metrics_path: /scrape
     assert_eq!((sessions.timeout, sessions.max_active), (Duration::from_secs(43_200), 30));
     assert_eq!(sessions.remember_ended, Duration::from_secs(172_800));
     assert_eq!((config.events.dedupe_horizon, config.events.dedupe_max), (Duration::from_secs(3600), 40));
+    assert_eq!((config.requests.timeout, config.requests.max_active), (Duration::from_secs(300), 60));
+    assert_eq!((config.system.enabled, config.system.interval), (false, Duration::from_secs(60)));
+    assert_eq!((config.app.name.as_deref(), config.app.version.as_deref()), (Some("my hub"), Some("2")));
+    let breakers = config.circuit_breakers;
+    assert_eq!((breakers.max_latency_samples, breakers.observe_requests), (500, true));
 }
 
 #[test]
@@ -177,8 +186,50 @@ fn limits_have_ranges() {
         "sessions: {remember_ended: 4000d}",
         "events: {dedupe_max: 0}",
         "events: {dedupe_horizon: 0s}",
+        "circuit_breakers: {max_latency_samples: 0}",
+        "circuit_breakers: {max_latency_samples: 100001}",
+        "skills: {retention: 1h}",
+        "skills: {max_invocations: 0}",
+        "skills: {refresh_interval: 10ms}",
+        "skills: {anomalies: {min_windows: 1}}",
+        "skills: {anomalies: {window: 0s}}",
     ] {
         assert!(error(yaml, &[]).contains("is out of range"), "{yaml}");
+    }
+}
+
+#[test]
+fn the_search_for_anomalies_is_set_in_the_file() {
+    let config = from_file(
+        "skills:
+  retention: 10d
+  max_invocations: 5000
+  max_skills: 50
+  refresh_interval: 30s
+  anomalies: {enabled: false, interval: 1m, window: 30m, baseline: 7d, threshold: 3, min_samples: 5, min_windows: 9, cooldown: 2h}
+",
+    );
+    let skills = config.skills;
+    assert_eq!((skills.retention, skills.refresh_interval), (Duration::from_secs(864_000), Duration::from_secs(30)));
+    assert_eq!((skills.max_invocations, skills.max_skills), (5000, 50));
+    let anomalies = skills.anomalies;
+    assert!(!anomalies.enabled);
+    assert_eq!((anomalies.interval, anomalies.cooldown), (Duration::from_secs(60), Duration::from_secs(7200)));
+    assert_eq!((anomalies.window, anomalies.baseline), (Duration::from_secs(1800), Duration::from_secs(604_800)));
+    assert_eq!((anomalies.threshold, anomalies.min_samples, anomalies.min_windows), (3.0, 5, 9));
+}
+
+#[test]
+fn a_search_that_could_never_judge_is_refused() {
+    for (yaml, wrong) in [
+        ("window: 7m", "is not a multiple of 5m"),
+        ("threshold: 0", "is not a threshold"),
+        ("threshold: -2", "is not a threshold"),
+        ("baseline: 5h", "holds 5 windows, and `min_windows` asks for 6"),
+        ("window: 6h", "holds 4 windows, and `min_windows` asks for 6"),
+    ] {
+        let message = error(&format!("skills: {{anomalies: {{{yaml}}}}}\n"), &[]);
+        assert!(message.contains(wrong), "{yaml}: {message}");
     }
 }
 

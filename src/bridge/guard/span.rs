@@ -80,6 +80,11 @@ pub(super) fn be(event: &mut Event, span: &SpanContext) {
     event.span_owner = SpanOwner::Caller;
 }
 
+/// The span that is current here, for what is recorded under it.
+pub(crate) fn current_parent() -> Option<TraceParent> {
+    Context::map_current(|current| trace_parent(current.span().span_context()))
+}
+
 fn trace_parent(context: &SpanContext) -> Option<TraceParent> {
     TraceParent::new(context.trace_id(), context.span_id(), context.trace_flags())
 }

@@ -1,9 +1,11 @@
 //! The keys of the file, declared once: reading, printout and reference all come from these tables.
 
+mod hub;
 mod metrics;
 mod otlp;
 mod own;
 mod resource;
+mod skills;
 mod traces;
 mod view;
 
@@ -31,6 +33,16 @@ pub(super) static FILE: Table<Draft> = Table::<Draft>::new(&[
     section!("metrics", own::METRICS, |d| *d, "What is recorded."),
     section!("sessions", own::SESSIONS, |d| d.config.sessions, "How sessions are remembered."),
     section!("events", own::EVENTS, |d| d.config.events, "How repeated events are recognised."),
+    section!("requests", hub::REQUESTS, |d| d.config.requests, "How open requests of a hub are remembered."),
+    section!("system", hub::SYSTEM, |d| d.config.system, "The gauges of the machine."),
+    section!("app", hub::APP, |d| d.config.app, "What `mcp_hub_app_info` tells."),
+    section!(
+        "circuit_breakers",
+        own::CIRCUIT_BREAKERS,
+        |d| d.config.circuit_breakers,
+        "What is kept of calls through circuit breakers."
+    ),
+    section!("skills", skills::SKILLS, |d| d.config.skills, "How skills are remembered and watched."),
     own::FILE_FORMAT,
     value!("disabled", super::codec::BOOL, |d| d.disabled, "Turn off push and traces; the scrape goes on."),
     section!("resource", resource::RESOURCE, |d| d.config.resource, "What the telemetry describes."),

@@ -6,10 +6,10 @@ use crate::catalog::Group;
 use crate::config::codec::{ADDRESS, BOOL, COUNT, Codec, DURATION, FILTER, PATH, PORT, SIZE, TEXT, Wrong, choice};
 use crate::config::draft::{Auth, Draft, Pair};
 use crate::config::key::{Inside, Key, Table, optional, section, value};
-use crate::config::model::{Events, Limits, Log, LogFormat, Sessions};
+use crate::config::model::{CircuitBreakers, Events, Limits, Log, LogFormat, Sessions};
 
 /// Ten years: longer waits overflow clocks, and mean "never" anyway.
-const LONGEST: u64 = 3_650 * 86_400_000;
+pub(super) const LONGEST: u64 = 3_650 * 86_400_000;
 /// Waits of a single connection or request.
 const LONG: u64 = 86_400_000;
 const GIB: u64 = 1 << 30;
@@ -193,6 +193,21 @@ pub(super) static EVENTS: Table<Events> = Table::<Events>::new(&[
         "How long an event's id is remembered."
     ),
     value!("dedupe_max", COUNT.within(1, 100_000_000), |e| e.dedupe_max, "The most ids that are remembered."),
+]);
+
+pub(super) static CIRCUIT_BREAKERS: Table<CircuitBreakers> = Table::<CircuitBreakers>::new(&[
+    value!(
+        "max_latency_samples",
+        COUNT.within(1, 100_000),
+        |c| c.max_latency_samples,
+        "Latency quantiles and means are those of so many calls of a component, the last ones; 16 bytes each."
+    ),
+    value!(
+        "observe_requests",
+        BOOL,
+        |c| c.observe_requests,
+        "Record each request to the bridge's own listeners as a call of the component `METHOD_/route`."
+    ),
 ]);
 
 pub(super) const FILE_FORMAT: Key<Draft> = Key {

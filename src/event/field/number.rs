@@ -78,6 +78,14 @@ reals! {
 }
 
 impl Seconds {
+    /// What [`Seconds::parts`] counts, in a second.
+    pub(crate) const PARTS_PER_SECOND: f64 = PARTS;
+
+    /// The duration in parts of 2^-20 s: a whole number, below 2^50.
+    pub(crate) fn parts(self) -> u64 {
+        (self.0 * PARTS) as u64
+    }
+
     /// A duration of that many nanoseconds, or [`Seconds::MAX`] where it is longer.
     pub(super) fn from_nanos(nanos: u128) -> Self {
         let parts = nanos.saturating_mul(1 << 20) / 1_000_000_000;
