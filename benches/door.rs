@@ -90,6 +90,7 @@ fn proto_event() -> Event {
 
 /// What one way gave: events a second, and quantiles of the time to the acknowledgement of a batch.
 struct Measured {
+    events: u64,
     rate: f64,
     p50: Duration,
     p99: Duration,
@@ -98,7 +99,7 @@ struct Measured {
 fn summary(events: u64, took: Duration, mut times: Vec<Duration>) -> Measured {
     times.sort_unstable();
     let quantile = |q: f64| times[((times.len() - 1) as f64 * q) as usize];
-    Measured { rate: events as f64 / took.as_secs_f64(), p50: quantile(0.5), p99: quantile(0.99) }
+    Measured { events, rate: events as f64 / took.as_secs_f64(), p50: quantile(0.5), p99: quantile(0.99) }
 }
 
 fn over_http(address: &str, batch: usize, connections: usize) -> Measured {
@@ -183,19 +184,30 @@ fn main() {
     println!("| memory when idle | {idle:.1} MiB |");
     println!("| size of the binary | {size:.1} MiB |\n");
 
+    let (mut http, mut grpc) = (0, 0);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     println!(
         "| way in | events a batch | connections | events a second | p50 of a batch | p99 |\n|---|---|---|---|---|---|"
     );
     for (batch, connections) in [(1, 1), (1, 8), (100, 4), (1000, 4)] {
-        let measured = median((0..REPETITIONS).map(|_| over_http(&bridge.address, batch, connections)).collect());
-        let Measured { rate, p50, p99 } = measured;
+        let measured: Vec<_> = (0..REPETITIONS).map(|_| over_http(&bridge.address, batch, connections)).collect();
+        http += measured.iter().map(|measured| measured.events).sum::<u64>();
+        let Measured { rate, p50, p99, .. } = median(measured);
         println!("| HTTP | {batch} | {connections} | {rate:.0} | {p50:.2?} | {p99:.2?} |");
     }
     for (batch, connections) in [(1, 1), (100, 2), (1000, 2)] {
-        let measured = (0..REPETITIONS).map(|_| runtime.block_on(over_grpc(&bridge.address, batch, connections)));
-        let Measured { rate, p50, p99 } = median(measured.collect());
+        let measure = || runtime.block_on(over_grpc(&bridge.address, batch, connections));
+        let measured: Vec<_> = (0..REPETITIONS).map(|_| measure()).collect();
+        grpc += measured.iter().map(|measured| measured.events).sum::<u64>();
+        let Measured { rate, p50, p99, .. } = median(measured);
         println!("| gRPC stream | {batch} | {connections} | {rate:.0} | {p50:.2?} | {p99:.2?} |");
     }
     println!("\nMemory after that: {:.1} MiB.", bridge.memory());
+    // What was acknowledged is what is counted, or the figures mean nothing.
+    let metrics = ureq::get(format!("http://{}/metrics", bridge.address)).call().unwrap().into_body().read_to_string();
+    let metrics = metrics.unwrap();
+    for (source, sent) in [("http", http), ("grpc", grpc)] {
+        let line = format!("bridge_events_accepted_total{{source=\"{source}\"}} {sent}\n");
+        assert!(metrics.contains(&line), "{source}: {sent} events were acknowledged, and not all were counted");
+    }
 }

@@ -12,6 +12,7 @@ use metrics::Recorder as _;
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
+use opentelemetry_sdk::metrics::data::ResourceMetrics;
 use opentelemetry_sdk::metrics::{SdkMeterProvider, Stream};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -43,7 +44,7 @@ pub type Make = fn(Work) -> Subject;
 pub const ALL: [Make; 5] =
     [bridge, prometheus_client, prometheus, metrics_exporter_prometheus, opentelemetry_prometheus];
 
-/// The bridge with room for the series of `work`, and only for those: the SDK reserves and walks all room it is given.
+/// The bridge with its whole catalog, and with room for the series of `work`: the SDK reserves all room it is given.
 pub fn telemetry(work: Work) -> Telemetry {
     let view = View {
         selector: Selector { instrument_name: Some(work.kind.metric().otel.to_owned()), ..Selector::default() },
@@ -53,8 +54,7 @@ pub fn telemetry(work: Work) -> Telemetry {
             ..config::Stream::default()
         },
     };
-    let metrics = Metrics { groups: vec![work.kind.metric().group], ..Metrics::default() };
-    Telemetry::new(resource("bench", &[]), &metrics, &[view], ExemplarFilter::TraceBased, None).unwrap()
+    Telemetry::new(resource("bench", &[]), &Metrics::default(), &[view], ExemplarFilter::TraceBased, None).unwrap()
 }
 
 /// A link to a sampled span.
@@ -69,13 +69,31 @@ pub fn link() -> Option<Link> {
     Link::to(&span, SystemTime::now())
 }
 
+/// The bridge without its encoder: what the SDK's own collection takes, and giving up what it collected.
+pub fn collection(work: Work) -> Subject {
+    bridge_with(work, "(the SDK's part of the bridge)", |telemetry| {
+        let mut metrics = ResourceMetrics::default();
+        telemetry.collect_into(&mut metrics).unwrap();
+        String::new()
+    })
+}
+
 pub fn bridge(work: Work) -> Subject {
+    let filter = NameFilter::default();
+    bridge_with(work, "mcp-otel-bridge", move |telemetry| {
+        let snapshot = telemetry.collect().unwrap();
+        let mut text = String::new();
+        encode(&mut text, &snapshot, telemetry.resource(), Format::OpenMetrics100, &filter);
+        text
+    })
+}
+
+fn bridge_with(work: Work, name: &'static str, scrape: impl Fn(&Telemetry) -> String + 'static) -> Subject {
     let telemetry = Arc::new(telemetry(work));
     let instrument = telemetry.instrument(work.kind.metric());
     let link = if work.exemplars { link() } else { None };
-    let filter = NameFilter::default();
     Subject {
-        name: "mcp-otel-bridge",
+        name,
         record: Box::new(move |rounds| match work.kind {
             Kind::Counter => {
                 for (_, [a, b, c]) in work.rounds(rounds) {
@@ -88,12 +106,7 @@ pub fn bridge(work: Work) -> Subject {
                 }
             }
         }),
-        scrape: Box::new(move || {
-            let snapshot = telemetry.collect().unwrap();
-            let mut text = String::new();
-            encode(&mut text, &snapshot, telemetry.resource(), Format::OpenMetrics100, &filter);
-            text
-        }),
+        scrape: Box::new(move || scrape(&telemetry)),
     }
 }
 

@@ -63,6 +63,10 @@ fn banner(config: &Config, server: &Server, data_dir: Option<&std::path::Path>) 
     }
     let _ = writeln!(text, "  send    {scheme}://{address}/v1/events");
     let _ = writeln!(text, "  gRPC    {scheme}://{}", server.grpc_addr().unwrap_or(address));
+    if let Some(live) = server.live_addr() {
+        let scheme = if config.tls.is_some() { "wss" } else { "ws" };
+        let _ = writeln!(text, "  live    {scheme}://{live}/live");
+    }
     match (&config.push_metrics, &config.push_spans) {
         (None, None) => {
             let _ = writeln!(text, "  push    off (give --otlp-endpoint URL to turn it on)");

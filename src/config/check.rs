@@ -21,6 +21,7 @@ pub(super) fn finish(mut draft: Draft, env: &Environment, reader: &mut Reader) -
     config.metrics.groups =
         Group::ALL.into_iter().zip(draft.groups).filter(|(_, on)| *on).map(|(group, _)| group).collect();
     config.grpc_listen = draft.grpc_listen.as_ref().map(|grpc| grpc.value);
+    config.live.listen = draft.live_listen.as_ref().map(|live| live.value);
     config.tls = pair(&draft.tls, reader);
     (config.token, config.token_source) = token(&draft, env, reader);
     listeners(&draft, &config, reader);
@@ -138,10 +139,21 @@ fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
         let help = "another port, or no `grpc.listen`: `listen` serves gRPC too";
         reader.fault_at(grpc.place.clone(), format!("{} is the address of `listen`", grpc.value), help);
     }
+    if let Some(live) = &draft.live_listen {
+        let other = [("listen", Some(config.listen)), ("grpc.listen", config.grpc_listen)];
+        let same = |(_, addr): &(_, Option<SocketAddr>)| *addr == Some(live.value) && live.value.port() != 0;
+        if let Some((name, _)) = other.into_iter().find(same) {
+            let help = "another port, or no `live.listen`: `listen` serves /live too";
+            reader.fault_at(live.place.clone(), format!("{} is the address of `{name}`", live.value), help);
+        }
+        if !config.live.enabled {
+            reader.warn("live.listen has no effect: live.enabled is false");
+        }
+    }
     if config.token.is_some() || config.token_source.is_some() {
         return;
     }
-    for address in [Some(config.listen), config.grpc_listen].into_iter().flatten() {
+    for address in addresses(config) {
         if !address.ip().to_canonical().is_loopback() {
             reader.warn(format!(
                 "{address} can be reached from other machines and no token is set: whoever reaches it can report and \
@@ -150,6 +162,12 @@ fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
             ));
         }
     }
+}
+
+/// Where the bridge listens.
+fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> + use<> {
+    let live = config.live.listen.filter(|_| config.live.enabled);
+    [Some(config.listen), config.grpc_listen, live].into_iter().flatten()
 }
 
 /// Refuses a baseline that can never be long enough to judge by.
@@ -198,7 +216,7 @@ fn check_endpoint(endpoint: &Sourced<String>, config: &Config, reader: &mut Read
     } else if port == 4318 {
         reader.warn(format!("{}: 4318 is mostly OTLP over HTTP; gRPC is on 4317", endpoint.value));
     }
-    let own = [Some(config.listen), config.grpc_listen].into_iter().flatten().find(|own| is_own(host, port, *own));
+    let own = addresses(config).find(|own| is_own(host, port, *own));
     if let Some(own) = own {
         // The default endpoint stands nowhere, but its fault needs a place.
         let place = match endpoint.place.text.as_str() {

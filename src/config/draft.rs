@@ -14,12 +14,14 @@ pub(super) const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
 /// All that can be set, each value with what later checks need to know about it.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    /// What is set as it is. What it says of gRPC, TLS, pushes, groups and the token comes from the fields below in the end.
+    /// What is set as it is. What it says of gRPC, the feed's listener, TLS, pushes, groups and the token comes from
+    /// the fields below in the end.
     pub(super) config: Config,
     pub(super) disabled: bool,
     /// By the order of [`Group::ALL`].
     pub(super) groups: [bool; Group::ALL.len()],
     pub(super) grpc_listen: Option<Sourced<SocketAddr>>,
+    pub(super) live_listen: Option<Sourced<SocketAddr>>,
     pub(super) tls: Pair,
     pub(super) auth: Auth,
     pub(super) metrics: MetricsPush,
@@ -91,6 +93,7 @@ impl From<&Config> for Draft {
             disabled: false,
             groups: Group::ALL.map(|group| config.metrics.groups.contains(&group)),
             grpc_listen: config.grpc_listen.map(Sourced::nowhere),
+            live_listen: config.live.listen.map(Sourced::nowhere),
             tls: Pair::from(config.tls.as_ref()),
             auth: Auth::from(config),
             metrics: MetricsPush {

@@ -2,8 +2,10 @@
 //!
 //! [`crate::config`] builds a [`Config`] from defaults, file, environment and flags; everything else only reads it.
 
+mod live;
 mod skills;
 
+pub use live::Live;
 pub use skills::{Anomalies, Skills};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,7 +32,7 @@ pub struct Config {
     pub ephemeral: bool,
     /// How the bridge logs.
     pub log: Log,
-    /// The bearer token that every request but `/livez` and `/readyz` must carry.
+    /// The bearer token that every request but `/livez` and `/readyz` must carry; on `/live` the first message may.
     pub token: Option<Secret>,
     /// Where the token came from, to name it without showing it.
     pub token_source: Option<TokenSource>,
@@ -64,6 +66,8 @@ pub struct Config {
     pub circuit_breakers: CircuitBreakers,
     /// How skills are remembered and watched.
     pub skills: Skills,
+    /// How the live feed is served.
+    pub live: Live,
 }
 
 /// Certificate and key of a listener, as PEM files.
@@ -358,6 +362,7 @@ impl Default for Config {
             app: App::default(),
             circuit_breakers: CircuitBreakers::default(),
             skills: Skills::default(),
+            live: Live::default(),
         }
     }
 }

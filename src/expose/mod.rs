@@ -1,9 +1,11 @@
-//! The ways out that are asked: metrics in the formats of Prometheus, what the bridge knows as JSON, its health.
+//! The ways out that are asked: metrics in the formats of Prometheus, what the bridge knows as JSON, its health, the
+//! live feed.
 
 pub mod exposition;
 
 mod breakers;
 mod collections;
+mod live;
 mod scrape;
 mod status;
 mod summary;
@@ -15,6 +17,7 @@ use crate::serve::MetricsServer;
 use crate::telemetry::Telemetry;
 
 pub(crate) use collections::Collections;
+pub(crate) use live::Live;
 pub(crate) use scrape::{SEED_PATH, Scraper};
 pub(crate) use status::{health_router, router};
 

@@ -19,7 +19,8 @@ use crate::telemetry::push::SignalStatus;
 
 /// Sessions, catalog, summary and index.
 pub(crate) fn router(bridge: &Bridge) -> Router {
-    let index = index(&bridge.config().metrics.path);
+    let config = bridge.config();
+    let index = index(&config.metrics.path, config.live.enabled);
     Router::new()
         .route("/", get(move || std::future::ready(index.clone())))
         .route("/v1/sessions", get(sessions))
@@ -33,7 +34,8 @@ pub(crate) fn health_router(bridge: &Bridge) -> Router {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(bridge.downgrade())
 }
 
-fn index(metrics: &str) -> String {
+fn index(metrics: &str, live: bool) -> String {
+    let live = if live { "GET  /live  what happens with skills now, as a WebSocket\n" } else { "" };
     format!(
         "mcp-otel-bridge {version}\n\n\
          GET  {metrics}  the metrics, for Prometheus (also at {SEED_PATH})\n\
@@ -43,6 +45,7 @@ fn index(metrics: &str) -> String {
          GET  /v1/metrics/summary  the metrics in short\n\
          GET  /health/metrics  the calls through circuit breakers, and whether they are well\n\
          GET  /prometheus/query?q=  the same in full, of the components whose names hold q\n\
+         {live}\
          GET  /livez  whether the bridge runs\n\
          GET  /readyz  whether it can take events\n\
          gRPC mcp_otel_bridge.v1.EventService  events (with health and reflection)\n",

@@ -98,8 +98,17 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::proto::v1;
+
+    proptest! {
+        #[test]
+        fn the_fields_of_any_bytes_are_counted_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(fields(&bytes) <= bytes.len() / 2);
+        }
+    }
 
     #[test]
     fn fields_are_counted_whatever_their_type() {

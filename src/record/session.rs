@@ -364,7 +364,7 @@ impl SessionRecorder {
     }
 
     fn show_active_total(&self, context: &mut Context<'_>) {
-        let total = context.state.sessions.count() as u64 + context.state.hosts.total();
+        let total = context.state.active_sessions();
         context.staged.set(self.active_total.series(&[]), total as f64);
     }
 

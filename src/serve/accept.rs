@@ -64,6 +64,19 @@ impl Shared {
             turned_away: Semaphore::new(TURNED_AWAY),
         }
     }
+
+    /// The same for a listener of the live feed alone, which is at `/` there.
+    pub(super) fn for_live(&self) -> Self {
+        Self {
+            limits: self.limits.clone(),
+            auth: self.auth.clone().feed_at_root(),
+            tls: self.tls.clone(),
+            stop: self.stop.clone(),
+            connections: Arc::clone(&self.connections),
+            requests: Arc::clone(&self.requests),
+            turned_away: Semaphore::new(TURNED_AWAY),
+        }
+    }
 }
 
 /// A bound address and what is served there.

@@ -32,10 +32,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Bridge;
 use crate::config::Config;
+use crate::expose::Live;
 use crate::ingest::grpc;
 use accept::{Listener, Shared};
 use stop::Phase;
 
+pub(crate) use auth::Auth;
 pub use error::ServeError;
 pub(crate) use metrics::MetricsServer;
 pub(crate) use stop::Stop;
@@ -52,6 +54,8 @@ pub struct Server {
     shutdown: Duration,
     listen: Listener,
     grpc_listen: Option<Listener>,
+    live: Option<Live>,
+    live_listen: Option<Listener>,
     health: grpc::HealthReport,
     phase: watch::Sender<Phase>,
 }
@@ -78,14 +82,26 @@ impl Server {
         let (phase, stop) = stop::channel();
         let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
         let shared = Arc::new(Shared::new(config, tls, stop.clone()));
+        let live = config.live.enabled.then(|| Live::new(config, shared.auth.clone(), stop.clone()));
         let grpc::Service { routes, health } = grpc::service(&bridge, &config.limits, stop);
-        let all = router::all(&bridge, config, routes.clone())?;
+        let all = router::all(&bridge, config, routes.clone(), live.as_ref())?;
         let listen = Listener::bind(config.listen, all, Arc::clone(&shared)).await?;
         let grpc_listen = match config.grpc_listen {
-            Some(addr) => Some(Listener::bind(addr, router::grpc_alone(&bridge, config, routes), shared).await?),
+            Some(addr) => {
+                let alone = router::grpc_alone(&bridge, config, routes);
+                Some(Listener::bind(addr, alone, Arc::clone(&shared)).await?)
+            }
             None => None,
         };
-        Ok(Self { bridge, shutdown: config.limits.shutdown, listen, grpc_listen, health, phase })
+        let live_listen = match (&live, config.live.listen) {
+            (Some(live), Some(addr)) => {
+                let alone = router::live_alone(&bridge, config, live);
+                Some(Listener::bind(addr, alone, Arc::new(shared.for_live())).await?)
+            }
+            _ => None,
+        };
+        let shutdown = config.limits.shutdown;
+        Ok(Self { bridge, shutdown, listen, grpc_listen, live, live_listen, health, phase })
     }
 
     /// Where HTTP and gRPC are served; the port is the real one where the configuration says 0.
@@ -98,14 +114,22 @@ impl Server {
         self.grpc_listen.as_ref().map(Listener::addr)
     }
 
+    /// Where the live feed alone is served.
+    pub fn live_addr(&self) -> Option<SocketAddr> {
+        self.live_listen.as_ref().map(Listener::addr)
+    }
+
     /// Serves until `shutdown` resolves. Then no more is accepted, what is in flight finishes, the bridge is shut down
     /// with one last push, and all that within the configured time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { bridge, shutdown: within, listen, grpc_listen, health, phase } = self;
+        let Self { bridge, shutdown: within, listen, grpc_listen, live, live_listen, health, phase } = self;
         // Each task holds a sender: the receiver ends when all of them have.
         let (alive, mut ended) = mpsc::channel::<Infallible>(1);
-        for listener in [Some(listen), grpc_listen].into_iter().flatten() {
+        for listener in [Some(listen), grpc_listen, live_listen].into_iter().flatten() {
             tokio::spawn(listener.accept(alive.clone()));
+        }
+        if let Some(live) = live {
+            tokio::spawn(live.follow(bridge.clone(), alive.clone()));
         }
         tokio::spawn(health.follow(bridge.clone(), Stop::of(&phase), alive));
         shutdown.await;

@@ -9,6 +9,7 @@ use super::error::ServeError;
 use super::request::is_grpc;
 use crate::Bridge;
 use crate::config::Config;
+use crate::expose::Live;
 use crate::{expose, ingest};
 
 /// The paths that the metrics cannot be served at.
@@ -22,10 +23,11 @@ const TAKEN: &[&str] = &[
     "/v1/metrics/summary",
     "/health/metrics",
     "/prometheus/query",
+    "/live",
 ];
 
 /// Everything: HTTP and gRPC.
-pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router) -> Result<Router, ServeError> {
+pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router, live: Option<&Live>) -> Result<Router, ServeError> {
     check_path(&config.metrics.path)?;
     let router = Router::new()
         .merge(bridge.metrics_service())
@@ -33,13 +35,19 @@ pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router) -> Result<Rout
         .merge(bridge.breakers_service())
         .merge(expose::health_router(bridge))
         .merge(ingest::http::router(bridge, &config.limits))
-        .merge(grpc);
+        .merge(grpc)
+        .merge(live.map(Live::router).unwrap_or_default());
     Ok(observed(bridge, config, closed(router)))
 }
 
 /// gRPC, where it has a listener of its own.
 pub(super) fn grpc_alone(bridge: &Bridge, config: &Config, grpc: Router) -> Router {
     observed(bridge, config, closed(grpc))
+}
+
+/// The live feed, where it has a listener of its own.
+pub(super) fn live_alone(bridge: &Bridge, config: &Config, live: &Live) -> Router {
+    observed(bridge, config, closed(live.router_alone()))
 }
 
 /// The metrics and the bridge's health, for programs that have no server.

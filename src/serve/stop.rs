@@ -34,7 +34,7 @@ impl Stop {
     }
 
     /// Resolves once everything is to be dropped.
-    pub(super) async fn cut(&mut self) {
+    pub(crate) async fn cut(&mut self) {
         let _ = self.0.wait_for(|phase| *phase >= Phase::Cut).await;
     }
 

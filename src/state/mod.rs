@@ -162,6 +162,11 @@ impl State {
         (&self.store, &mut self.skills)
     }
 
+    /// The active sessions: those that are remembered, and those that hosts reported of themselves.
+    pub fn active_sessions(&self) -> u64 {
+        (self.sessions.count() as u64).saturating_add(self.hosts.total())
+    }
+
     /// The anomalies that were seen at that time or later (in nanoseconds since 1970), the last seen first.
     ///
     /// # Errors

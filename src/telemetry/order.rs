@@ -44,12 +44,11 @@ impl Order {
     pub(super) fn walk<'p, P: Counted + 'p>(
         &mut self,
         instrument: &Instrument,
-        points: impl Iterator<Item = &'p P>,
+        mut points: impl Iterator<Item = &'p P>,
         mut each: impl FnMut(Point<'_>),
     ) {
         let keys = instrument.sorted_keys();
         let exemplified = instrument.exemplified();
-        let mut points = points;
         let mut at = 0;
         let stray = loop {
             let Some(point) = points.next() else { return };
@@ -84,10 +83,9 @@ impl Order {
     }
 
     /// Whether the series at that place has these attributes.
-    fn is<'p>(&self, at: usize, keys: &[&'static str], attributes: impl Iterator<Item = &'p KeyValue>) -> bool {
+    fn is<'p>(&self, at: usize, keys: &[&'static str], mut attributes: impl Iterator<Item = &'p KeyValue>) -> bool {
         let width = width(keys.len());
         let Some(row) = self.addresses.get(at * width..(at + 1) * width) else { return false };
-        let mut attributes = attributes;
         for (&address, key) in row.iter().zip(keys) {
             match address {
                 ABSENT => continue,

@@ -234,6 +234,44 @@ fn a_search_that_could_never_judge_is_refused() {
 }
 
 #[test]
+fn the_live_feed_is_set_by_its_keys() {
+    let config = from_file(
+        "live: {listen: '127.0.0.1:8765', interval: 500ms, max_clients: 7, \
+         allowed_origins: ['https://a.example', 'http://[::1]:3000']}\n",
+    );
+    assert_eq!(config.live.listen.unwrap().to_string(), "127.0.0.1:8765");
+    assert_eq!((config.live.interval.as_millis(), config.live.max_clients), (500, 7));
+    assert_eq!(config.live.allowed_origins, ["https://a.example", "http://[::1]:3000"]);
+    // A variable holds a list with commas.
+    let env = [
+        ("MCP_OTEL_BRIDGE_LIVE_ALLOWED_ORIGINS", "https://a.example, http://b:80"),
+        ("MCP_OTEL_BRIDGE_LIVE_ENABLED", "false"),
+    ];
+    let config = loaded("", &env).config;
+    assert_eq!(config.live.allowed_origins, ["https://a.example", "http://b:80"]);
+    assert!(!config.live.enabled && loaded("", &[]).config.live.enabled);
+    for (yaml, wrong) in [
+        ("allowed_origins: ['*']", "is not an origin"),
+        ("allowed_origins: [a.example]", "is not an origin"),
+        ("allowed_origins: ['https://a.example/']", "is not an origin"),
+        ("allowed_origins: ['https://u@a.example']", "is not an origin"),
+        ("allowed_origins: https://a.example", "not a list"),
+        ("interval: 10ms", "out of range"),
+        ("max_clients: 0", "out of range"),
+        ("listen: 127.0.0.1:9090", "is the address of `listen`"),
+    ] {
+        let message = error(&format!("live: {{{yaml}}}\n"), &[]);
+        assert!(message.contains(wrong), "{yaml}: {message}");
+    }
+    let message = error("grpc: {listen: '127.0.0.1:8765'}\nlive: {listen: '127.0.0.1:8765'}\n", &[]);
+    assert!(message.contains("is the address of `grpc.listen`"), "{message}");
+    let warnings = loaded("live: {listen: '0.0.0.0:8765'}\n", &[]).warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("0.0.0.0:8765")), "{warnings:?}");
+    let warnings = loaded("live: {enabled: false, listen: '0.0.0.0:8765'}\n", &[]).warnings;
+    assert_eq!(warnings, ["live.listen has no effect: live.enabled is false"]);
+}
+
+#[test]
 fn the_scrape_s_path_is_a_path_of_its_own() {
     for path in [
         "/",

@@ -49,6 +49,9 @@ fn everything_set_loads_again() {
     config.metrics.groups = vec![Group::Skill, Group::Bridge];
     config.metrics.enabled = false;
     config.metrics.path = "/m".into();
+    config.live.listen = Some("[::1]:8765".parse().unwrap());
+    config.live.interval = Duration::from_millis(1500);
+    config.live.allowed_origins = vec!["https://grafana.example:3000".into(), "http://[::1]".into()];
     config.limits.body_bytes = 12_345;
     config.limits.request = Duration::from_millis(61_001);
     config.views = vec![

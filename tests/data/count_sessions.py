@@ -120,6 +120,9 @@ def check(event):
 class Count:
     """All that was counted."""
 
+    check = staticmethod(check)
+    fields = FIELDS
+
     def __init__(self):
         self.samples = Counter()
         self.durations = defaultdict(list)
@@ -147,14 +150,14 @@ class Count:
         except (ValueError, Bad):
             return self.reject(index, "_other")
         try:
-            kind = check(event)
+            kind = self.check(event)
         except Bad:
             kind = event.get("event_type")
             if kind in ("session_start", "session_end"):
                 self.emitted(self.component(event), kind, "ValidationError")
             return self.reject(index, kind if kind in KINDS else "_other")
         self.samples[f'bridge_events_received_total{{source="http",event_type="{kind}"}}'] += 1
-        for _ in event.keys() - COMMON - FIELDS[kind]:
+        for _ in event.keys() - COMMON - self.fields[kind]:
             self.warnings["unknown_field"] += 1
         id = event.get("event_id")
         status = "seen" if id is not None and id.lower() in self.seen else getattr(self, kind)(event)

@@ -1,6 +1,7 @@
 //! The keys of the file, declared once: reading, printout and reference all come from these tables.
 
 mod hub;
+mod live;
 mod metrics;
 mod otlp;
 mod own;
@@ -43,6 +44,7 @@ pub(super) static FILE: Table<Draft> = Table::<Draft>::new(&[
         "What is kept of calls through circuit breakers."
     ),
     section!("skills", skills::SKILLS, |d| d.config.skills, "How skills are remembered and watched."),
+    section!("live", live::LIVE, |d| *d, "The live feed (docs/live-feed.md)."),
     own::FILE_FORMAT,
     value!("disabled", super::codec::BOOL, |d| d.disabled, "Turn off push and traces; the scrape goes on."),
     section!("resource", resource::RESOURCE, |d| d.config.resource, "What the telemetry describes."),

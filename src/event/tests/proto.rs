@@ -1,5 +1,6 @@
 //! Events in protobuf: the same events and the same rules as in JSON.
 
+use proptest::prelude::*;
 use prost::Message;
 use prost_types::Timestamp as ProtoTimestamp;
 
@@ -223,4 +224,33 @@ fn the_descriptors_name_the_service() {
     let services: Vec<_> = set.file.iter().flat_map(|file| &file.service).map(|service| service.name()).collect();
     assert_eq!(services, ["EventService"]);
     assert!(set.file.iter().any(|file| file.name() == "google/protobuf/struct.proto"), "imports are included");
+}
+
+fn read_all(bytes: &[u8]) {
+    if let Ok(event) = v1::Event::decode(bytes) {
+        let _ = from_proto(&event);
+    }
+    if let Ok(request) = v1::RecordRequest::decode(bytes) {
+        for event in &request.events {
+            let _ = from_proto(event);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn any_damage_to_real_events_is_read_without_panic(
+        which in 0..EventType::COUNT, at in 0..1000usize, bytes in prop::collection::vec(any::<u8>(), 0..4), cut in 0..4usize,
+    ) {
+        let mut event = messages().remove(which).encode_to_vec();
+        let at = at % event.len();
+        event.splice(at..(at + cut).min(event.len()), bytes);
+        read_all(&event);
+        read_all(&v1::RecordRequest { batch_id: None, events: messages() }.encode_to_vec()[at..]);
+    }
 }

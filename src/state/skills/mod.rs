@@ -215,10 +215,16 @@ impl Skills {
     pub fn top(&self, limit: usize) -> Vec<SkillSummary> {
         let mut all: Vec<(&Arc<str>, &Skill)> =
             self.by_name.iter().filter(|(_, skill)| skill.totals.invocations > 0).collect();
-        all.sort_unstable_by(|(a, one), (b, other)| {
+        let order = |(a, one): &(&Arc<str>, &Skill), (b, other): &(&Arc<str>, &Skill)| {
             other.totals.invocations.cmp(&one.totals.invocations).then_with(|| a.cmp(b))
-        });
-        all.into_iter().take(limit).filter_map(|(name, skill)| skill.summary(name)).collect()
+        };
+        // A few of many are asked for once a second: only these are sorted.
+        if limit < all.len() {
+            all.select_nth_unstable_by(limit, order);
+            all.truncate(limit);
+        }
+        all.sort_unstable_by(order);
+        all.into_iter().filter_map(|(name, skill)| skill.summary(name)).collect()
     }
 
     /// One skill; `None` where no invocation of it is remembered.

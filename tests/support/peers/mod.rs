@@ -15,6 +15,7 @@ pub mod process;
 pub mod prometheus;
 pub mod promql;
 pub mod reader;
+pub mod relay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

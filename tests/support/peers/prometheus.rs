@@ -57,6 +57,13 @@ impl Prometheus {
         )
     }
 
+    /// A Prometheus that scrapes these jobs, each once in `interval`.
+    pub fn with_jobs(interval: &str, jobs: &[String]) -> Self {
+        let jobs: String = jobs.iter().map(|job| format!("- {job}\n")).collect();
+        let global = format!("global: {{scrape_interval: {interval}, scrape_timeout: {interval}}}");
+        Self::launch(&format!("{global}\nscrape_configs:\n{jobs}"))
+    }
+
     fn launch(config: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("prometheus.yml");

@@ -29,3 +29,16 @@ pub fn histogram_quantile(quantile: f64, bounds: &[f64], values: &[f64]) -> f64 
     let inside = at_most(bounds[bucket]) - below;
     lower + (bounds[bucket] - lower) * ((rank - below) / inside)
 }
+
+/// `histogram_quantile()` of buckets: their upper bounds, an infinite one last, and the rates of what is within each.
+pub fn quantile_of_rates(quantile: f64, buckets: &[(f64, f64)]) -> f64 {
+    let all = buckets[buckets.len() - 1].1;
+    if all == 0.0 {
+        return f64::NAN;
+    }
+    let rank = quantile * all;
+    let at = buckets.iter().position(|(_, rate)| *rate >= rank).unwrap();
+    let (lower, below) = if at == 0 { (0.0, 0.0) } else { buckets[at - 1] };
+    let (upper, within) = buckets[at];
+    if upper == f64::INFINITY { lower } else { lower + (upper - lower) * ((rank - below) / (within - below)) }
+}
