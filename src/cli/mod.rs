@@ -37,7 +37,13 @@ enum Command {
     /// Check the configuration; every error at once
     Check(ConfigArgs),
     /// Show the configuration in force, secrets masked
-    Config(ConfigArgs),
+    Config {
+        #[command(flatten)]
+        args: ConfigArgs,
+        /// Show every key and variable instead, as Markdown
+        #[arg(long)]
+        reference: bool,
+    },
     /// Show every metric
     Catalog {
         /// The form to show it in
@@ -131,7 +137,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(args) => serve::serve(&args),
         Command::Send(args) => send::send(&args),
         Command::Check(args) => inspect::check(&args),
-        Command::Config(args) => inspect::config(&args),
+        Command::Config { reference: true, .. } => print(&mcp_otel_bridge::config::reference_markdown()),
+        Command::Config { args, .. } => inspect::config(&args),
         Command::Catalog { format } => print(&show(format.into())),
         Command::Completions { shell } => {
             let mut script = Vec::new();

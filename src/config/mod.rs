@@ -41,4 +41,4 @@ pub use environment::OTHER_VARIABLES;
 pub use error::{ConfigError, ConfigErrors};
 pub use load::{Flags, Loaded, Sources, environment, load};
 pub use model::*;
-pub use show::{KeyDoc, reference, show};
+pub use show::{KeyDoc, reference, reference_markdown, show};

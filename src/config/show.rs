@@ -66,3 +66,31 @@ fn escape(value: &mut Value) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+/// Every key and every variable, as a page of Markdown.
+pub fn reference_markdown() -> String {
+    let mut page = String::from(
+        "# Configuration\n\nMade by `mcp-otel-bridge config --reference`. Defaults, then the file (`--config`), then the \
+         environment, then flags; the later wins. Unknown keys are errors. Durations are written `90s`, `1m30s`, `24h`; \
+         keys of OpenTelemetry's declarative configuration take milliseconds, as there. `${VAR}` and `${VAR:-default}` \
+         stand for variables. Tokens come from files or the environment, never from flags.\n\n\
+         | key | takes | default | what | variables |\n|---|---|---|---|---|\n",
+    );
+    let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
+    for key in reference() {
+        let variables: Vec<String> = key.env.iter().map(|name| format!("`{name}`")).collect();
+        page.push_str(&format!(
+            "| `{}` | {} | {} | {} | {} |\n",
+            key.path,
+            cell(&key.takes),
+            key.default.map(|default| format!("`{}`", cell(&default))).unwrap_or_default(),
+            cell(key.doc),
+            variables.join(", "),
+        ));
+    }
+    page.push_str("\n## Variables that are no key\n\n| variable | what |\n|---|---|\n");
+    for (name, doc) in super::OTHER_VARIABLES {
+        page.push_str(&format!("| `{name}` | {} |\n", cell(doc)));
+    }
+    page
+}

@@ -58,15 +58,19 @@ impl<'a> Builder<'a> {
         Ok(tree.unwrap_or(Node { origin: Origin::Line(1), data: Data::Null }))
     }
 
+    /// The next event that means something: comments do not.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, Fatal> {
-        match self.parser.next_event() {
-            None => Ok(None),
-            Some(Ok(event)) => Ok(Some(event)),
-            Some(Err(error)) => {
-                let (line, column) = (error.marker().line(), error.marker().col() + 1);
-                let place = Place { text: format!("{}: line {line}, column {column}", self.file), rank: (0, line) };
-                let problem = format!("not YAML: {}", error.info());
-                Err(Box::new(Fault::new(place, problem, "correct the syntax there or just above")))
+        loop {
+            match self.parser.next_event() {
+                None => return Ok(None),
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(event)) => return Ok(Some(event)),
+                Some(Err(error)) => {
+                    let (line, column) = (error.marker().line(), error.marker().col() + 1);
+                    let place = Place { text: format!("{}: line {line}, column {column}", self.file), rank: (0, line) };
+                    let problem = format!("not YAML: {}", error.info());
+                    return Err(Box::new(Fault::new(place, problem, "correct the syntax there or just above")));
+                }
             }
         }
     }

@@ -1,14 +1,14 @@
-//! The metrics in short: the keys of Session-Buddy's `get_metrics_summary`.
+//! The metrics in short: the keys of Session-Buddy's `get_metrics_summary`, then each further group under its own.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::catalog::Metric;
 use crate::catalog::metrics::{
     ACTIVE_SESSIONS, MCP_EVENT_EMIT_FAILURE, MCP_EVENT_EMIT_SUCCESS, SESSION_END, SESSION_QUALITY_SCORE, SESSION_START,
 };
-use crate::telemetry::{Snapshot, Value};
+use crate::catalog::{Group, Metric};
+use crate::telemetry::{Family, Snapshot, Value};
 
 /// Totals over all components, and the state of each.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -19,13 +19,32 @@ pub(crate) struct Summary {
     quality_scores: BTreeMap<String, f64>,
     mcp_events_success: u64,
     mcp_events_failure: u64,
+    /// By group, then by metric: a counter's total, a histogram's count and sum, a gauge that has no labels.
+    #[serde(flatten)]
+    groups: BTreeMap<&'static str, BTreeMap<&'static str, Total>>,
+}
+
+/// What is told of a metric over all its series.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Total {
+    Counter(u64),
+    Histogram { count: u64, sum: f64 },
+    Gauge(f64),
 }
 
 /// The summary of a snapshot.
 pub(crate) fn of(snapshot: &Snapshot<'_>) -> Summary {
     let mut summary = Summary::default();
     for family in snapshot.families() {
-        let is = |metric: &Metric| family.instrument.metric().otel == metric.otel;
+        let metric = family.instrument.metric();
+        if !matches!(metric.group, Group::Session | Group::Bridge) {
+            if let Some(total) = total(&family) {
+                summary.groups.entry(metric.group.name()).or_default().insert(metric.prometheus, total);
+            }
+            continue;
+        }
+        let is = |other: &Metric| metric.otel == other.otel;
         let mut total = 0;
         let mut by_component = BTreeMap::new();
         family.for_each(|point| match point.value {
@@ -53,4 +72,23 @@ pub(crate) fn of(snapshot: &Snapshot<'_>) -> Summary {
         }
     }
     summary
+}
+
+fn total(family: &Family<'_>) -> Option<Total> {
+    let mut all = None;
+    family.for_each(|point| {
+        all = match (point.value, all.take()) {
+            (Value::Counter(value), Some(Total::Counter(total))) => Some(Total::Counter(total + value)),
+            (Value::Counter(value), _) => Some(Total::Counter(value)),
+            (Value::Histogram(histogram), Some(Total::Histogram { count, sum })) => {
+                Some(Total::Histogram { count: count + histogram.count(), sum: sum + histogram.sum() })
+            }
+            (Value::Histogram(histogram), _) => {
+                Some(Total::Histogram { count: histogram.count(), sum: histogram.sum() })
+            }
+            (Value::Gauge(value), _) if family.instrument.metric().labels.is_empty() => Some(Total::Gauge(value)),
+            (Value::Gauge(_), _) => None,
+        };
+    });
+    all
 }

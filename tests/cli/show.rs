@@ -87,14 +87,16 @@ fn the_catalog_is_shown_in_three_forms() {
 }
 
 #[test]
-fn the_documented_metrics_are_those_of_the_catalog() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
-    let documented = fs::read_to_string(path).unwrap_or_default();
-    let made = text(&run(&["catalog", "--format", "markdown"]).stdout);
-    assert!(
-        documented == made,
-        "docs/metrics.md is stale: mcp-otel-bridge catalog --format markdown > docs/metrics.md"
-    );
+fn the_pages_that_the_program_makes_are_fresh() {
+    for (page, command) in [
+        ("docs/metrics.md", ["catalog", "--format", "markdown"].as_slice()),
+        ("docs/configuration.md", &["config", "--reference"]),
+    ] {
+        let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
+        let documented = fs::read_to_string(path).unwrap_or_default();
+        let made = text(&run(command).stdout);
+        assert!(documented == made, "{page} is stale: mcp-otel-bridge {} > {page}", command.join(" "));
+    }
 }
 
 #[test]

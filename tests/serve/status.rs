@@ -54,7 +54,7 @@ fn the_catalog_is_the_catalog() {
 }
 
 #[test]
-fn the_summary_has_the_seeds_keys() {
+fn the_summary_has_the_seeds_keys_then_the_other_groups() {
     let bench = Bench::start();
     for component in ["a", "a", "b"] {
         let mut start = session_start(component);
@@ -67,7 +67,25 @@ fn the_summary_has_the_seeds_keys() {
     bench.event(
         &json!({"event_type": "session_end", "session_id": "a-20200101-000000", "timestamp": "2026-03-01T11:00:00Z"}),
     );
-    let summary = bench.get("/v1/metrics/summary").json();
+    for hit in [true, true, false] {
+        bench.event(&json!({"event_type": "cache_access", "cache_type": "llm", "hit": hit}));
+    }
+    for seconds in [0.25, 0.5] {
+        bench.event(&json!({"event_type": "circuit_breaker_call", "component": "x", "latency_seconds": seconds,
+            "success": true}));
+    }
+    let answer = bench.get("/v1/metrics/summary");
+    let mut summary = answer.json();
+    let mut groups = serde_json::Map::new();
+    for group in ["skill", "circuit_breaker", "mcp_hub"] {
+        groups.insert(group.to_owned(), summary.as_object_mut().unwrap().remove(group).unwrap());
+    }
+    assert_eq!(groups["skill"], json!({"active_sessions_total": 2.0}));
+    assert_eq!(groups["mcp_hub"]["mcp_hub_cache_hits_total"], 2);
+    assert_eq!(groups["mcp_hub"]["mcp_hub_cache_misses_total"], 1);
+    assert_eq!(groups["circuit_breaker"]["circuit_breaker_calls_total"], 2);
+    let calls = &groups["circuit_breaker"]["circuit_breaker_call_duration_seconds"];
+    assert_eq!(*calls, json!({"count": 2, "sum": 0.75}));
     assert_eq!(
         summary,
         json!({
