@@ -9,6 +9,8 @@ use std::time::Duration;
 use mcp_otel_bridge::Bridge;
 use opentelemetry::trace::TracerProvider as _;
 use tracing::Instrument as _;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -17,7 +19,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = std::env::args().nth(1).unwrap_or_else(|| "http://localhost:4317".to_owned());
     let bridge = Bridge::builder().otlp_endpoint(endpoint).build()?;
     let tracer = bridge.tracer_provider().tracer("weather-agent");
-    tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer)).init();
+    let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(layer).init();
 
     let session = bridge.session("weather-agent", "AgentShell");
     let answer = async {

@@ -6,6 +6,7 @@ pub mod exposition;
 mod breakers;
 mod collections;
 mod live;
+mod paths;
 mod scrape;
 mod status;
 mod summary;
@@ -18,6 +19,7 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use collections::Collections;
 pub(crate) use live::Live;
+pub(crate) use paths::PATHS;
 pub(crate) use scrape::{SEED_PATH, Scraper};
 pub(crate) use status::{health_router, router};
 

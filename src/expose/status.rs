@@ -10,6 +10,7 @@ use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
 
+use super::paths::{LIVE, PATHS, Path};
 use super::{SEED_PATH, summary};
 use crate::bridge::{Bridge, Health, WeakBridge};
 use crate::catalog::{ShowFormat, show};
@@ -35,22 +36,15 @@ pub(crate) fn health_router(bridge: &Bridge) -> Router {
 }
 
 fn index(metrics: &str, live: bool) -> String {
-    let live = if live { "GET  /live  what happens with skills now, as a WebSocket\n" } else { "" };
-    format!(
-        "mcp-otel-bridge {version}\n\n\
-         GET  {metrics}  the metrics, for Prometheus (also at {SEED_PATH})\n\
-         POST /v1/events  events: a JSON object, a JSON array, or NDJSON\n\
-         GET  /v1/sessions  the active sessions\n\
-         GET  /v1/metrics/catalog  every metric there is\n\
-         GET  /v1/metrics/summary  the metrics in short\n\
-         GET  /health/metrics  the calls through circuit breakers, and whether they are well\n\
-         GET  /prometheus/query?q=  the same in full, of the components whose names hold q\n\
-         {live}\
-         GET  /livez  whether the bridge runs\n\
-         GET  /readyz  whether it can take events\n\
-         gRPC mcp_otel_bridge.v1.EventService  events (with health and reflection)\n",
-        version = env!("CARGO_PKG_VERSION"),
-    )
+    let mut text = format!(
+        "mcp-otel-bridge {}\n\nGET  {metrics}  the metrics, for Prometheus (also at {SEED_PATH})\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    for Path { method, path, query, what } in PATHS.iter().filter(|known| live || known.path != LIVE) {
+        text.push_str(&format!("{method:4} {path}{query}  {what}\n"));
+    }
+    text.push_str("gRPC mcp_otel_bridge.v1.EventService  events (with health and reflection)\n");
+    text
 }
 
 #[derive(Serialize)]

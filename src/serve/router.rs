@@ -12,20 +12,6 @@ use crate::config::Config;
 use crate::expose::Live;
 use crate::{expose, ingest};
 
-/// The paths that the metrics cannot be served at.
-const TAKEN: &[&str] = &[
-    "/",
-    "/livez",
-    "/readyz",
-    "/v1/events",
-    "/v1/sessions",
-    "/v1/metrics/catalog",
-    "/v1/metrics/summary",
-    "/health/metrics",
-    "/prometheus/query",
-    "/live",
-];
-
 /// Everything: HTTP and gRPC.
 pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router, live: Option<&Live>) -> Result<Router, ServeError> {
     check_path(&config.metrics.path)?;
@@ -84,7 +70,7 @@ fn check_path(path: &str) -> Result<(), ServeError> {
         "it must start with a slash"
     } else if path.contains(['{', '}', '?', '#']) || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
         "it must be a plain path, without spaces, braces, query and fragment"
-    } else if TAKEN.contains(&path) {
+    } else if path == "/" || expose::PATHS.iter().any(|known| known.path == path) {
         "something else is served there"
     } else {
         return Ok(());

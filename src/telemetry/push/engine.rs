@@ -3,7 +3,6 @@
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
-use opentelemetry::Context;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -12,7 +11,7 @@ use super::outbox::{MetricsOutbox, SpansOutbox};
 use super::sender::{Lane, Sender};
 use super::spans::{Feeder, Intake};
 use super::target::Target;
-use super::{PushError, PushParts, PushStatus, Signal, SpanSink, relay};
+use super::{PushError, PushParts, PushStatus, Signal, SpanSink, quiet, relay};
 use crate::config::{PushMetrics, PushSpans};
 
 /// By how much a caller may outwait the timeout that the thread of the push keeps itself.
@@ -49,8 +48,7 @@ fn run(
     mut stop: watch::Receiver<bool>,
     started: &std_mpsc::SyncSender<Result<Arc<Engine>, PushError>>,
 ) {
-    // What the push itself does must not become telemetry, which would be pushed in turn.
-    let _quiet = Context::enter_telemetry_suppressed_scope();
+    quiet::begin();
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(e) => {
@@ -89,7 +87,7 @@ fn runtime() -> std::io::Result<Runtime> {
         .enable_all()
         .thread_name("mcp-otel-push-b")
         .max_blocking_threads(16)
-        .on_thread_start(|| std::mem::forget(Context::enter_telemetry_suppressed_scope()))
+        .on_thread_start(quiet::begin)
         .build()
 }
 

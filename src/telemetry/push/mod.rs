@@ -29,6 +29,7 @@ mod health;
 mod metrics;
 mod observe;
 mod outbox;
+mod quiet;
 mod relay;
 mod retry;
 mod sender;

@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::engine::Engine;
 use super::outbox::SpansOutbox;
-use super::{PushError, lock};
+use super::{PushError, lock, quiet};
 
 /// Takes finished spans for the push. Cheap to clone.
 #[derive(Clone)]
@@ -90,8 +90,7 @@ impl SpanProcessor for PushSpanProcessor {
     fn on_start(&self, _: &mut Span, _: &Context) {}
 
     fn on_end(&self, span: SpanData) {
-        // The push must not push spans about itself, which would never end.
-        if span.span_context.is_sampled() && !Context::is_current_telemetry_suppressed() {
+        if span.span_context.is_sampled() && !quiet::here() {
             self.intake.put(span);
         }
     }
