@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use opentelemetry::trace::SpanContext;
-
+use super::span::{Place, nanos};
 use super::{Context, Fault, Tracing};
 use crate::catalog::metrics::{ANOMALIES_DETECTED, SKILL_COMPLETION_RATE, SKILL_DURATION, SKILL_INVOCATIONS};
-use crate::event::{Event, EventKind, Outcome, SessionId, Status, Timestamp};
+use crate::event::{Event, EventKind, Outcome, Status, Timestamp};
 use crate::state::{Invocation, StoreError};
 use crate::telemetry::{Instrument, Telemetry};
 
@@ -43,7 +42,7 @@ impl SkillRecorder {
         let skill_name = invocation.skill_name.as_str();
         let workflow_phase = invocation.workflow_phase.as_ref().map_or(NO_PHASE, |phase| phase.as_str());
         let duration_seconds = invocation.duration_seconds.map(|took| took.get());
-        let span = self.span(context, &event, invocation.session_id.as_ref(), time)?;
+        let place = Place::of(context, &event, invocation.session_id.as_ref(), time)?;
 
         let now_ms = context.now_ms;
         let (store, skills) = context.state.skill_parts();
@@ -53,20 +52,20 @@ impl SkillRecorder {
             workflow_path: invocation.workflow_path.as_ref().map(|path| path.as_str()),
             completed: invocation.completed,
             duration_seconds,
-            session_id: invocation.session_id.as_ref().map(|id| id.as_str()),
+            session_id: place.session_id.as_deref(),
             time_ns: nanos(time),
         };
         skills.invoked(store, &kept, now_ms)?;
 
-        let link = span.and_then(|span| self.tracing.link(&span, time));
+        let link = place.parent.and_then(|span| self.tracing.link(&span, time));
         let completed = if invocation.completed { "true" } else { "false" };
         context.staged.add(self.invocations.series(&[skill_name, workflow_phase, completed]), 1, link);
         if let Some(seconds) = duration_seconds {
             context.staged.record(self.duration.series(&[skill_name, workflow_phase]), seconds, link);
         }
         let outcome = Outcome::new(Status::Recorded);
-        Ok(match &invocation.session_id {
-            Some(id) => outcome.with_session_id(id.as_str()),
+        Ok(match &place.session_id {
+            Some(id) => outcome.with_session_id(id),
             None => outcome,
         })
     }
@@ -128,31 +127,6 @@ impl SkillRecorder {
             staged.set(self.completion_rate.series(&[skill_name]), rate);
         }
     }
-
-    /// The span that the invocation belongs to: the given one, else its session's.
-    fn span(
-        &self,
-        context: &mut Context<'_>,
-        event: &Event,
-        session_id: Option<&SessionId>,
-        time: Timestamp,
-    ) -> Result<Option<SpanContext>, StoreError> {
-        let given = event.traceparent.as_ref().map(|parent| parent.span_context());
-        let Some(id) = session_id else { return Ok(given) };
-        let (store, sessions, ..) = context.state.parts();
-        sessions.hear(store, id.as_str(), nanos(time), context.now_ms)?;
-        if given.is_some() {
-            return Ok(given);
-        }
-        Ok(match sessions.find(id.as_str()) {
-            Some(session) => Some(session.span.context()),
-            None => sessions.ended(store, id.as_str())?.first().map(|ended| ended.span.context()),
-        })
-    }
-}
-
-fn nanos(time: Timestamp) -> i64 {
-    i64::try_from(time.unix_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
