@@ -141,10 +141,7 @@ impl Writer {
         staged: &mut Staged,
         answered: &mut Vec<Answered>,
     ) -> Result<(), StoreError> {
-        if self.stale {
-            self.state.roll_back()?;
-            self.stale = false;
-        }
+        self.refresh_memory()?;
         self.state.begin()?;
         let now_ms = now_ms();
         for Submission { source, events, received, reply } in batch {
@@ -171,9 +168,7 @@ impl Writer {
     /// Makes a change that no event makes, in a transaction of its own.
     fn change(&mut self, change: Change) {
         let Change { make, reply } = change;
-        let fresh = if self.stale { self.state.roll_back() } else { Ok(()) };
-        let made = fresh.and_then(|()| {
-            self.stale = false;
+        let made = self.refresh_memory().and_then(|()| {
             self.state.begin()?;
             let made = make(&mut self.state)?;
             self.state.commit()?;
@@ -189,6 +184,15 @@ impl Writer {
                 reply(Err(Refused::Storage(error.to_string())));
             }
         }
+    }
+
+    /// Rebuilds memory from the store where the two may differ.
+    fn refresh_memory(&mut self) -> Result<(), StoreError> {
+        if self.stale {
+            self.state.roll_back()?;
+            self.stale = false;
+        }
+        Ok(())
     }
 
     /// Nothing of the batch was kept: it is forgotten, and memory is rebuilt from the store.
@@ -243,10 +247,7 @@ impl Writer {
     /// Ends what timed out, and looks at skills. While events cannot be kept, it also tries whether they can be by now:
     /// those who are told so may well send none until they hear otherwise.
     fn tend(&mut self, staged: &mut Staged) -> Result<(), StoreError> {
-        if self.stale {
-            self.state.roll_back()?;
-            self.stale = false;
-        }
+        self.refresh_memory()?;
         let now_ms = now_ms();
         let faulty = self.shared.store_fault().is_some();
         if !faulty && !self.state.is_overdue(now_ms) {

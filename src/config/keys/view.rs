@@ -207,14 +207,11 @@ fn check(draft: Draft, item: &Node, reader: &mut Reader) -> Option<View> {
         let problem = format!("the view matches no histogram, but {}", names(&matched));
         reader.fault_at(boundaries.place.clone(), problem, "buckets for a histogram");
     }
+    let selector = draft.selector();
     let included = draft.included.map(|keys| expand(keys, &matched, reader));
     let excluded = draft.excluded.map(|keys| expand(keys, &matched, reader)).unwrap_or_default();
     Some(View {
-        selector: Selector {
-            instrument_name: draft.name.map(|name| name.value),
-            instrument_type: draft.kind.map(|kind| kind.value),
-            unit: draft.unit.map(|unit| unit.value),
-        },
+        selector,
         stream: Stream {
             boundaries: draft.boundaries.map(|boundaries| boundaries.value),
             included,
@@ -226,11 +223,16 @@ fn check(draft: Draft, item: &Node, reader: &mut Reader) -> Option<View> {
 }
 
 impl Draft {
+    fn selector(&self) -> Selector {
+        Selector {
+            instrument_name: self.name.as_ref().map(|name| name.value.clone()),
+            instrument_type: self.kind.as_ref().map(|kind| kind.value),
+            unit: self.unit.as_ref().map(|unit| unit.value.clone()),
+        }
+    }
+
     fn selects(&self, metric: &Metric) -> bool {
-        self.name.as_ref().is_none_or(|name| matches(&name.value, metric.otel))
-            && self.kind.as_ref().is_none_or(|kind| kind.value == metric.kind)
-            && self.unit.as_ref().is_none_or(|unit| unit.value == metric.unit)
-            && self.meter.as_ref().is_none_or(|meter| matches(&meter.value, METER_NAME))
+        self.selector().matches(metric) && self.meter.as_ref().is_none_or(|meter| matches(&meter.value, METER_NAME))
     }
 }
 
