@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // gRPC reflection serves the descriptors as they are.
     let out_dir = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out_dir.join("mcp_otel_bridge_v1.bin"), compiler.encode_file_descriptor_set())?;
-    println!("cargo::rustc-env=MCP_OTEL_BRIDGE_RUSTC={}", rustc_version().unwrap_or_else(|| "unknown".to_owned()));
+    println!("cargo::rustc-env=BUILT_WITH_RUSTC={}", rustc_version().unwrap_or_else(|| "unknown".to_owned()));
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
         .codec_path("crate::proto::BoundedCodec")

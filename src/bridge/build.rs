@@ -114,7 +114,7 @@ impl Builder {
             config.exemplar_filter,
             registry,
         )?);
-        telemetry.instrument(&BRIDGE_BUILD_INFO).set(&[env!("CARGO_PKG_VERSION"), env!("MCP_OTEL_BRIDGE_RUSTC")], 1.0);
+        telemetry.instrument(&BRIDGE_BUILD_INFO).set(&[env!("CARGO_PKG_VERSION"), env!("BUILT_WITH_RUSTC")], 1.0);
         let [name, version] = app(&config.app, telemetry.resource());
         telemetry.instrument(&MCP_HUB_APP_INFO).set(&[name.as_str(), version.as_str()], 1.0);
 
