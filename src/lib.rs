@@ -1,13 +1,17 @@
 //! Turns what MCP servers and AI agents do into OpenTelemetry metrics and traces.
 
 pub mod catalog;
+pub mod client;
 pub mod config;
 pub mod event;
 pub mod expose;
+pub mod mcp;
 pub mod proto;
 pub mod serve;
 pub mod skills;
 pub mod telemetry;
+#[cfg(unix)]
+pub mod wrap;
 
 mod breaker;
 mod bridge;

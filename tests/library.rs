@@ -76,7 +76,7 @@ async fn after_a_shutdown_nothing_is_taken_and_a_second_one_does_nothing() {
     })
     .await
     .unwrap();
-    let event = mcp_otel_bridge::event::SessionHeartbeat { session_id: "a".parse().unwrap() };
+    let event = mcp_otel_bridge::event::SessionHeartbeat { session_id: "a".parse().unwrap(), dropped: None };
     assert_eq!(bridge.record_async(event).await, Err(RecordError::Refused(Refused::Stopping)));
     assert!(bridge.sessions().await.is_empty());
 }

@@ -167,6 +167,30 @@ fn a_traceparent_goes_before_the_session_and_an_unsampled_one_leaves_no_trace() 
 }
 
 #[test]
+fn the_span_of_a_session_tells_who_took_part() {
+    let collector = Collector::start();
+    let bridge = builder(&collector).build().unwrap();
+    let peers = with(
+        with(
+            start("acme-notes", "2026-02-06T12:00:00Z", "00000001"),
+            "server",
+            json!({"name": "@acme/notes", "version": "3"}),
+        ),
+        "client",
+        json!({"name": "claude-ai"}),
+    );
+    let started = send(&bridge, peers);
+    send(&bridge, end(session_id(&started), "2026-02-06T12:01:00Z"));
+    let found = attributes(spans(&bridge, &collector).one("session acme-notes"));
+    for (key, value) in [("server_name", "@acme/notes"), ("server_version", "3"), ("client_name", "claude-ai")] {
+        assert_eq!(found[key], format!("{value:?}"), "{key}");
+    }
+    assert!(!found.contains_key("client_version"));
+    // None of it is a label.
+    assert!(Samples::of(&bridge).values.keys().all(|key| !key.contains("@acme")));
+}
+
+#[test]
 fn a_session_that_told_of_mcp_has_an_mcp_duration_when_it_ends() {
     let bridge = bridge();
     let silent = send(&bridge, start("plain", "2026-02-06T12:00:00Z", "00000001"));

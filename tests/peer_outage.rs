@@ -70,6 +70,60 @@ fn pushes_resume_after_an_outage_and_scrapes_never_stop() {
     scrapes.stop();
 }
 
+#[test]
+fn an_outage_under_load_with_kills_in_it_loses_and_repeats_no_span() {
+    let mut collector = Collector::start_on_a_port_of_its_own();
+    let endpoint = collector.endpoint();
+    let dir = tempfile::tempdir().unwrap();
+    collector.kill();
+    let mut acknowledged = Vec::new();
+    for _ in 0..3 {
+        let mut bridge = Bridge::options().push_to_url(&endpoint).data_dir(dir.path()).start();
+        let url = bridge.url("/v1/events");
+        let load = std::thread::spawn(move || calls_until_nobody_answers(&url));
+        // Long enough for several failed requests of the push.
+        std::thread::sleep(Duration::from_secs(2));
+        bridge.process.kill();
+        acknowledged.extend(load.join().unwrap());
+    }
+    let bridge = Bridge::options().push_to_url(&endpoint).data_dir(dir.path()).start();
+    let collector = collector.come_back();
+    until("the outbox to be empty", || {
+        (bridge.samples()["bridge_outbox_items{signal=\"spans\"}"] == 0.0).then_some(())
+    });
+    let queued = bridge.samples()["bridge_push_items_total{signal=\"spans\",outcome=\"queued\"}"];
+    until("the collector to have written them", || (collector.spans().len() as f64 >= queued).then_some(()));
+    let taken: Vec<String> = collector.spans().into_iter().map(|span| span.span_id).collect();
+    let once: BTreeSet<&String> = taken.iter().collect();
+    assert_eq!(once.len(), taken.len(), "a span came twice");
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+    assert!(acknowledged.iter().all(|id| once.contains(id)), "a span of an acknowledged event is lost");
+    // Beside them only those of a batch that was kept when its answer was lost.
+    assert!(taken.len() <= acknowledged.len() + 3 * CALLS, "{} of {}", taken.len(), acknowledged.len());
+}
+
+/// The calls of one batch.
+const CALLS: usize = 20;
+
+/// Sends calls until the bridge is gone; gives the ids of the spans of those that were acknowledged.
+fn calls_until_nobody_answers(url: &str) -> Vec<String> {
+    let mut acknowledged = Vec::new();
+    loop {
+        let call = || {
+            serde_json::json!({
+                "event_type": "llm_call", "provider": "p", "model": "m", "duration_seconds": 0.25,
+                "event_id": uuid::Uuid::new_v4().to_string(),
+            })
+        };
+        let body = serde_json::Value::from_iter((0..CALLS).map(|_| call())).to_string();
+        let Ok(answer) = http::post(url, "application/json", &body) else { return acknowledged };
+        let answer = answer.json();
+        let parents = answer["results"].as_array().unwrap().iter().map(|one| one["traceparent"].as_str().unwrap());
+        acknowledged.extend(parents.map(|parent| parent.split('-').nth(2).unwrap().to_owned()));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// Scrapes one after the other, until told to stop.
 struct Scrapes {
     stop: Arc<AtomicBool>,

@@ -41,7 +41,7 @@ fn active_sessions_and_duplicates_survive_a_crash() {
     assert_eq!(ended["results"][0]["status"], "ended");
     let samples = bridge.samples();
     assert_eq!(samples.get(active), Some(&1.0));
-    assert_eq!(samples.get("session_duration_seconds_sum{component_name=\"mahavishnu\"}"), Some(&90.0));
+    assert_eq!(samples.get("session_duration_seconds_sum{component_name=\"mahavishnu\"}"), Some(&180.0));
     let span =
         until("the span", || collector.spans().into_iter().find(|span| span.attributes["session.id"] == session(1)));
     let parts = format!("00-{}-{}-01", span.trace_id, span.span_id);

@@ -9,6 +9,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
 use super::door::{Door, QUEUE_MESSAGES, Shared};
+use super::orders::WriterShelf;
 use super::writer::Writer;
 use super::{Bridge, Inner};
 use crate::breaker::Registry;
@@ -17,9 +18,9 @@ use crate::catalog::metrics::{BRIDGE_BUILD_INFO, MCP_HUB_APP_INFO};
 use crate::config::{App, Config, Otlp, PushMetrics, PushSpans};
 use crate::event::Label;
 use crate::expose::Exposed;
-use crate::record::{Ledger, Recorder};
+use crate::record::{Ledger, Recorder, restore_series};
 use crate::state::{State, StoreError};
-use crate::telemetry::push::{Push, PushError, PushParts};
+use crate::telemetry::push::{Push, PushError, PushParts, Shelf};
 use crate::telemetry::{
     EventTracer, PushStats, Sampler, Telemetry, TelemetryError, instance_id, resource, sdk_sampler,
 };
@@ -58,7 +59,8 @@ impl Builder {
         self
     }
 
-    /// Remembers sessions and event ids in this directory, over restarts. Without one, memory alone remembers.
+    /// Remembers in this directory, over restarts: sessions, event ids, what every series has counted. Without one,
+    /// memory alone remembers.
     #[must_use]
     pub fn data_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(dir.into());
@@ -66,6 +68,9 @@ impl Builder {
     }
 
     /// Shows the same metrics in an application's own registry, through opentelemetry-prometheus.
+    ///
+    /// There counters and histograms begin anew with each process, as those of the application do; what they had counted
+    /// before a restart is shown by the bridge's own ways out only.
     #[must_use]
     pub fn with_registry(mut self, registry: prometheus::Registry) -> Self {
         self.registry = Some(registry);
@@ -105,7 +110,7 @@ impl Builder {
     /// certificate of the push is wrong.
     pub fn build(self) -> Result<Bridge, BuildError> {
         let Self { config, data_dir, registry, system_gauges } = self;
-        let state = State::open(data_dir.as_deref(), &config)?;
+        let mut state = State::open(data_dir.as_deref(), &config)?;
         let resource = resource(&state.instance_id(instance_id)?, &config.resource);
         let telemetry = Arc::new(Telemetry::new(
             resource.clone(),
@@ -114,25 +119,29 @@ impl Builder {
             config.exemplar_filter,
             registry,
         )?);
+        restore_series(&mut state, &telemetry)?;
         telemetry.instrument(&BRIDGE_BUILD_INFO).set(&[env!("CARGO_PKG_VERSION"), env!("BUILT_WITH_RUSTC")], 1.0);
         let [name, version] = app(&config.app, telemetry.resource());
         telemetry.instrument(&MCP_HUB_APP_INFO).set(&[name.as_str(), version.as_str()], 1.0);
 
-        let push = start_push(&config, &telemetry)?;
+        let shared = Arc::new(Shared::new());
+        let (queue, commands) = sync_channel(QUEUE_MESSAGES);
+        let push_stats = Arc::new(PushStats::new(&telemetry));
+        let shelf = WriterShelf::new(&state.outbox, state.push_base()?, Arc::clone(&shared), queue.clone());
+        let push = start_push(&config, &telemetry, Arc::new(shelf), push_stats.clone())?;
         let mut tracer_provider =
             SdkTracerProvider::builder().with_resource(resource).with_sampler(sdk_sampler(config.sampler));
         if let Some(processor) = push.as_ref().and_then(Push::span_processor) {
             tracer_provider = tracer_provider.with_span_processor(processor);
         }
 
-        let shared = Arc::new(Shared::new());
-        let (queue, commands) = sync_channel(QUEUE_MESSAGES);
         let mut writer = Writer {
             state,
             recorder: Recorder::new(&telemetry, EventTracer::new(config.sampler)),
             ledger: Ledger::new(&telemetry),
             telemetry: Arc::clone(&telemetry),
             spans: push.as_ref().and_then(Push::spans),
+            push_stats,
             shared: Arc::clone(&shared),
             stale: false,
         };
@@ -183,7 +192,12 @@ fn sample(config: &Config, telemetry: &Arc<Telemetry>, data_dir: Option<PathBuf>
         .ok()
 }
 
-fn start_push(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Push>, PushError> {
+fn start_push(
+    config: &Config,
+    telemetry: &Arc<Telemetry>,
+    shelf: Arc<dyn Shelf>,
+    stats: Arc<PushStats>,
+) -> Result<Option<Push>, PushError> {
     if config.push_metrics.is_none() && config.push_spans.is_none() {
         return Ok(None);
     }
@@ -193,7 +207,8 @@ fn start_push(config: &Config, telemetry: &Arc<Telemetry>) -> Result<Option<Push
         spans: config.push_spans.clone(),
         collect: telemetry.collector(),
         decorate: telemetry.clone(),
-        stats: Arc::new(PushStats::new(telemetry)),
+        shelf,
+        stats,
     })?;
     Ok(Some(push))
 }

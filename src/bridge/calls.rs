@@ -72,7 +72,7 @@ impl Bridge {
     ///
     /// When the id cannot be one, or the bridge takes no events now.
     pub fn session_heartbeat(&self, session_id: &str) -> Result<Outcome, RecordError> {
-        self.record(SessionHeartbeat { session_id: SessionId::new(session_id)? })
+        self.record(SessionHeartbeat { session_id: SessionId::new(session_id)?, dropped: None })
     }
 
     /// The quality score of a component's sessions, 0 to 100.

@@ -4,10 +4,11 @@
 //! is refused and counted; nothing waits outside, and nothing is lost unsaid.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::orders::Tray;
 use crate::event::{Event, EventType, Outcome, Rejection};
 use crate::state::{State, StoreError, now_ms};
 
@@ -81,6 +82,8 @@ pub(super) enum Command {
     Inspect(Box<dyn FnOnce(&State) + Send>),
     /// Change what is remembered, in a transaction of its own.
     Change(Change),
+    /// Look whether the push has orders.
+    Wake,
     /// Stop, once everything before this is done.
     Stop,
 }
@@ -115,6 +118,8 @@ pub(super) struct Shared {
     refused: [[AtomicU64; EventType::COUNT + 1]; Source::ALL.len()],
     /// Why events cannot be kept, while they cannot.
     store_fault: Mutex<Option<String>>,
+    /// What the push asks of the writer.
+    pub(super) tray: Tray,
 }
 
 impl Door {
@@ -173,12 +178,28 @@ impl Door {
         }
     }
 
-    /// Takes no more events, and lets the writer finish those that wait.
+    /// Takes no more events.
     pub(super) fn close(&self) {
-        if !self.shared.closed.swap(true, Ordering::AcqRel) {
-            // The only error says that the writer is gone already.
-            let _ = self.queue.send(Command::Stop);
+        self.shared.closed.store(true, Ordering::Release);
+    }
+
+    /// Waits until the writer is done with all that waits.
+    pub(super) fn finish(&self) {
+        let (done, finished) = sync_channel(1);
+        let told = self.queue.send(Command::Inspect(Box::new(move |_| {
+            let _ = done.send(());
+        })));
+        // The only errors say that the writer is gone already.
+        if told.is_ok() {
+            let _ = finished.recv();
         }
+    }
+
+    /// Takes no more events, and lets the writer finish those that wait and end.
+    pub(super) fn stop(&self) {
+        self.close();
+        // The only error says that the writer is gone already.
+        let _ = self.queue.send(Command::Stop);
     }
 }
 
@@ -190,6 +211,7 @@ impl Shared {
             turned_ms: AtomicI64::new(now_ms()),
             refused: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
             store_fault: Mutex::new(None),
+            tray: Tray::new(),
         }
     }
 

@@ -22,6 +22,8 @@ impl SessionStart {
             quality_score: None,
             protocol_version: None,
             transport: None,
+            server: None,
+            client: None,
         }
     }
 }

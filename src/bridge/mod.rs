@@ -13,6 +13,7 @@ mod global;
 mod guard;
 mod here;
 mod hub_calls;
+mod orders;
 mod skill_calls;
 mod writer;
 
@@ -237,19 +238,22 @@ impl Bridge {
 impl Inner {
     fn shutdown(&self, timeout: Duration) -> Result<(), crate::telemetry::push::PushError> {
         self.door.close();
+        self.door.finish();
+        self.exposed.stop();
+        if let Some(sampler) = &self.sampler {
+            sampler.stop();
+        }
+        // The writer is still there: it keeps what the push delivers from.
+        let result = match &self.push {
+            Some(push) => push.shutdown(timeout),
+            None => Ok(()),
+        };
+        self.door.stop();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             // A writer that panicked has said so already.
             let _ = writer.join();
         }
-        self.exposed.stop();
-        if let Some(sampler) = &self.sampler {
-            sampler.stop();
-        }
-        let result = match &self.push {
-            Some(push) => push.shutdown(timeout),
-            None => Ok(()),
-        };
         // It has nothing left to flush: its spans went with the push.
         let _ = self.tracer_provider.shutdown();
         result
@@ -259,6 +263,6 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         // The last handle may go inside an async task: the writer finishes by itself, and nothing waits for it here.
-        self.door.close();
+        self.door.stop();
     }
 }

@@ -1,8 +1,8 @@
 //! The writer: the one thread behind the door, which decides, remembers, records and answers.
 //!
 //! It takes what waits as a batch. Inside one transaction each event is decided on and its measurements and spans are
-//! staged; then the batch is committed, applied to the instruments, handed to the push, and only then answered. What
-//! is answered is remembered, and what is counted was remembered first.
+//! staged; the spans go into the outbox, and what the push orders is done; then all is committed, applied to the
+//! instruments, and only then answered. What is answered is remembered, and what is counted was remembered first.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use super::door::{Change, Command, Refused, Reply, Shared, Source, Submission};
 use crate::event::{Outcome, Reason, Warning};
 use crate::record::{Context, Fault, Ledger, Recorder, Staged};
-use crate::state::{State, StoreError, now_ms};
+use crate::state::{Orders, State, StoreError, now_ms};
 use crate::telemetry::Telemetry;
-use crate::telemetry::push::SpanSink;
+use crate::telemetry::push::{SpanSink, Stats};
 
 /// The most events that one transaction takes, where more wait.
 const BATCH_EVENTS: usize = 8192;
@@ -29,6 +29,7 @@ pub(super) struct Writer {
     pub(super) ledger: Ledger,
     pub(super) telemetry: Arc<Telemetry>,
     pub(super) spans: Option<SpanSink>,
+    pub(super) push_stats: Arc<dyn Stats>,
     pub(super) shared: Arc<Shared>,
     /// Memory may differ from the store: it is rebuilt before anything else.
     pub(super) stale: bool,
@@ -55,14 +56,14 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => stopping = true,
             }
             self.process(batch);
+            self.state.bound_log();
             if Instant::now() >= next_tick {
                 self.tick();
                 next_tick = Instant::now() + TICK;
             }
             if Instant::now() >= next_prune {
                 if let Err(error) = self.state.prune() {
-                    tracing::warn!(%error, "what is too old could not be forgotten");
-                    self.stale = true;
+                    self.abandon(&error);
                 }
                 next_prune = Instant::now() + PRUNE;
             }
@@ -76,6 +77,7 @@ impl Writer {
         }
         self.process(batch);
         self.tick();
+        self.shared.tray.close();
     }
 
     /// Takes what waits; `true` when told to stop.
@@ -97,6 +99,7 @@ impl Writer {
                     self.process(std::mem::take(batch));
                     self.change(change);
                 }
+                Command::Wake => {}
                 Command::Stop => return true,
             }
             if events >= BATCH_EVENTS {
@@ -108,17 +111,20 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) {
-        if batch.is_empty() {
+        let mut orders = self.shared.tray.take();
+        if batch.is_empty() && orders.is_empty() {
             return;
         }
         let events: usize = batch.iter().map(|submission| submission.events.len()).sum();
         let mut staged = Staged::default();
         let mut answered = Vec::with_capacity(batch.len());
         let mut waiting = batch.into_iter();
-        let result = self.decide(&mut waiting, &mut staged, &mut answered).and_then(|()| self.state.commit());
+        let result =
+            self.decide(&mut waiting, &mut staged, &mut answered).and_then(|()| self.commit(&mut staged, &mut orders));
         if let Err(error) = result {
             self.abandon(&error);
             self.shared.done(events);
+            orders.refuse(&error);
             let refused = Refused::Storage(error.to_string());
             let replies = answered.into_iter().map(|answered| answered.reply);
             for reply in replies.chain(waiting.map(|submission| submission.reply)) {
@@ -126,13 +132,17 @@ impl Writer {
             }
             return;
         }
-        self.kept();
+        // Orders of the push may have only read, which proves nothing.
+        if events > 0 {
+            self.kept();
+        }
         self.apply(&mut staged);
         // Before the answers: who sends again at once must find the room that this batch leaves.
         self.shared.done(events);
         for Answered { reply, outcomes } in answered {
             reply(Ok(outcomes));
         }
+        orders.answer();
     }
 
     fn decide(
@@ -141,9 +151,10 @@ impl Writer {
         staged: &mut Staged,
         answered: &mut Vec<Answered>,
     ) -> Result<(), StoreError> {
-        self.refresh_memory()?;
-        self.state.begin()?;
         let now_ms = now_ms();
+        self.refresh_memory()?;
+        self.try_to_write(now_ms)?;
+        self.state.begin()?;
         for Submission { source, events, received, reply } in batch {
             let mut outcomes = Vec::with_capacity(events.len());
             let mut fault = None;
@@ -168,15 +179,17 @@ impl Writer {
     /// Makes a change that no event makes, in a transaction of its own.
     fn change(&mut self, change: Change) {
         let Change { make, reply } = change;
+        let mut staged = Staged::default();
         let made = self.refresh_memory().and_then(|()| {
+            self.try_to_write(now_ms())?;
             self.state.begin()?;
             let made = make(&mut self.state)?;
-            self.state.commit()?;
+            self.commit(&mut staged, &mut Orders::default())?;
             Ok(made)
         });
         match made {
             Ok(made) => {
-                self.apply(&mut Staged::default());
+                self.apply(&mut staged);
                 reply(Ok(made));
             }
             Err(error) => {
@@ -184,6 +197,20 @@ impl Writer {
                 reply(Err(Refused::Storage(error.to_string())));
             }
         }
+    }
+
+    /// Commits the batch, and with it what its measurements make of their series, its finished spans, and what the push
+    /// ordered.
+    fn commit(&mut self, staged: &mut Staged, orders: &mut Orders) -> Result<(), StoreError> {
+        self.state.settle()?;
+        self.recorder.refresh(&mut self.state, staged);
+        staged.count(&mut self.state.series, &self.telemetry);
+        let now_ms = now_ms();
+        if let Some(spans) = &self.spans {
+            self.state.file_spans(&spans.rows(std::mem::take(&mut staged.spans)), now_ms)?;
+        }
+        self.state.serve(orders, now_ms)?;
+        self.state.commit()
     }
 
     /// Rebuilds memory from the store where the two may differ.
@@ -195,18 +222,30 @@ impl Writer {
         Ok(())
     }
 
-    /// Nothing of the batch was kept: it is forgotten, and memory is rebuilt from the store.
+    /// While events cannot be kept: finds out whether they can be by now, before anything is decided in vain.
+    fn try_to_write(&self, now_ms: i64) -> Result<(), StoreError> {
+        if self.shared.store_fault().is_some() { self.state.try_to_write(now_ms) } else { Ok(()) }
+    }
+
+    /// Nothing of the batch was kept: it is forgotten, and the store is mended where that can be done.
     fn abandon(&mut self, error: &StoreError) {
-        if self.shared.store_fault().is_none() {
-            tracing::error!(%error, "events cannot be kept; they are refused until they can");
+        let reason = error.to_string();
+        if self.shared.store_fault().as_ref() != Some(&reason) {
+            tracing::error!("events cannot be kept, and are refused until they can: {reason}");
         }
-        self.shared.set_store_fault(Some(error.to_string()));
+        self.shared.set_store_fault(Some(reason));
         self.ledger.forget();
-        self.stale = self.state.roll_back().is_err();
+        let shared = &self.shared;
+        self.stale = match self.state.recover(error, &|| shared.turn()) {
+            Ok(()) => false,
+            Err(error) => {
+                tracing::debug!(%error, "the store could not be mended");
+                true
+            }
+        };
     }
 
     fn apply(&mut self, staged: &mut Staged) {
-        self.recorder.refresh(&mut self.state, staged);
         {
             let _no_collection = self.telemetry.hold();
             staged.apply();
@@ -215,11 +254,8 @@ impl Writer {
                 ledger.refused(source, event_type, Reason::Overloaded, count);
             });
             ledger.apply();
-        }
-        if let Some(spans) = &self.spans
-            && !staged.spans.is_empty()
-        {
-            spans.send(std::mem::take(&mut staged.spans));
+            self.state.outbox.lost(self.shared.tray.take_lost());
+            self.state.outbox.show(&*self.push_stats);
         }
     }
 
@@ -229,6 +265,9 @@ impl Writer {
         let mut context =
             Context { state: &mut self.state, staged: &mut staged, received: Instant::now(), now_ms: now_ms() };
         self.recorder.restore(&mut context);
+        self.recorder.refresh(&mut self.state, &mut staged);
+        staged.count(&mut self.state.series, &self.telemetry);
+        self.state.series.keep_for_later();
         self.apply(&mut staged);
     }
 
@@ -242,6 +281,9 @@ impl Writer {
         }
         self.kept();
         self.apply(&mut staged);
+        if let Err(error) = self.state.give_back_room() {
+            tracing::debug!(%error, "room on the disk that nothing needs could not be given back");
+        }
     }
 
     /// Ends what timed out, and looks at skills. While events cannot be kept, it also tries whether they can be by now:
@@ -249,18 +291,16 @@ impl Writer {
     fn tend(&mut self, staged: &mut Staged) -> Result<(), StoreError> {
         self.refresh_memory()?;
         let now_ms = now_ms();
-        let faulty = self.shared.store_fault().is_some();
-        if !faulty && !self.state.is_overdue(now_ms) {
+        self.state.check_place()?;
+        self.try_to_write(now_ms)?;
+        if !self.state.is_overdue(now_ms) {
             return Ok(());
         }
         self.state.begin()?;
-        if faulty {
-            self.state.try_to_write(now_ms)?;
-        }
         let mut context = Context { state: &mut self.state, staged, received: Instant::now(), now_ms };
         self.recorder.time_out(&mut context)?;
         self.recorder.watch_skills(&mut context)?;
-        self.state.commit()
+        self.commit(staged, &mut Orders::default())
     }
 
     /// Something was kept, or there was nothing to keep and no fault.

@@ -15,6 +15,7 @@ mod show;
 mod skill;
 
 pub use name::{label_name, prometheus_name, unit_suffix};
+pub(crate) use show::json;
 pub use show::{ShowFormat, show};
 
 /// The declarations, by group, for the code that records them.
@@ -127,6 +128,24 @@ pub struct Metric {
     pub help: &'static str,
     /// Where it belongs.
     pub group: Group,
+}
+
+/// Gauges that a start sets: from the machine, and from the configuration.
+const OF_THE_PROCESS: [&Metric; 7] = [
+    &mcp_hub::MCP_HUB_APP_INFO,
+    &mcp_hub::MCP_HUB_CPU_USAGE,
+    &mcp_hub::MCP_HUB_MEMORY_USAGE,
+    &mcp_hub::MCP_HUB_MEMORY_AVAILABLE,
+    &mcp_hub::MCP_HUB_DISK_USAGE,
+    &mcp_hub::MCP_HUB_DISK_FREE,
+    &mcp_hub::MCP_HUB_UPTIME,
+];
+
+impl Metric {
+    /// Whether the store keeps its series, so that they go on after a restart where they stood.
+    pub fn is_durable(&self) -> bool {
+        self.group != Group::Bridge && !OF_THE_PROCESS.iter().any(|other| other.otel == self.otel)
+    }
 }
 
 /// Declares a group's metrics: a static for each, and `ALL` in their order.

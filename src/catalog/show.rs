@@ -27,7 +27,7 @@ pub fn show(format: ShowFormat) -> String {
 }
 
 /// The catalog as JSON: `{"metrics": [{group, prometheus, otel, kind, type, unit, labels, attributes, buckets, help}]}`.
-fn json() -> Value {
+pub(crate) fn json() -> Value {
     let metrics: Vec<Value> = all()
         .map(|metric| {
             json!({

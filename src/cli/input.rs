@@ -1,7 +1,9 @@
-//! What the commands read: the configuration from all its sources.
+//! What the commands read: the configuration from all its sources, and where the running bridge is.
 
 use std::path::PathBuf;
 
+use clap::Args;
+use mcp_otel_bridge::client::{self, Client, DEFAULT_URL, URL_VARIABLE};
 use mcp_otel_bridge::config::{self, Flags, Loaded, Sources};
 
 use super::Failure;
@@ -10,4 +12,20 @@ use super::Failure;
 pub(super) fn load(file: Option<PathBuf>, flags: Flags) -> Result<Loaded, Failure> {
     config::load(&Sources { file, env: config::environment(), flags })
         .map_err(|errors| Failure::Usage(format!("the configuration is wrong\n{errors}")))
+}
+
+/// Which running bridge.
+#[derive(Debug, Args)]
+pub(super) struct BridgeArgs {
+    /// The running bridge
+    #[arg(long = "bridge", value_name = "URL", env = URL_VARIABLE, default_value = DEFAULT_URL)]
+    pub(super) url: String,
+}
+
+impl BridgeArgs {
+    /// A client of it, with the token of the environment.
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let token = client::token().map_err(Failure::Usage)?;
+        Ok(Client::new(&self.url, token.as_deref()))
+    }
 }

@@ -1,12 +1,15 @@
 //! The command line: what can be asked, and the exit code of each answer.
 //!
 //! Exit codes: 0 done, 1 a fault at run time (or, of `send`, an event that was rejected), 2 wrong usage or
-//! configuration.
+//! configuration. `wrap` ends as the server does that it wraps.
 
 mod input;
 mod inspect;
+mod mcp;
 mod send;
 mod serve;
+#[cfg(unix)]
+mod wrap;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -32,6 +35,11 @@ struct Cli {
 enum Command {
     /// Take events, show /metrics, push to a collector (the default)
     Serve(ServeArgs),
+    /// Start an MCP server, pass its stdio through, and report what goes by to a running bridge
+    #[cfg(unix)]
+    Wrap(wrap::WrapArgs),
+    /// Serve the MCP tools of a running bridge on standard input and output
+    Mcp(mcp::McpArgs),
     /// Send NDJSON events to a running bridge
     Send(send::SendArgs),
     /// Check the configuration; every error at once
@@ -43,6 +51,9 @@ enum Command {
         /// Show every key and variable instead, as Markdown
         #[arg(long)]
         reference: bool,
+        /// Show a file with every key at its default instead
+        #[arg(long, conflicts_with = "reference")]
+        example: bool,
     },
     /// Show every metric
     Catalog {
@@ -55,6 +66,12 @@ enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
+    #[cfg(target_os = "linux")]
+    #[command(name = mcp_otel_bridge::wrap::KEEP, hide = true)]
+    WrapKeep(wrap::RoleArgs),
+    #[cfg(unix)]
+    #[command(name = mcp_otel_bridge::wrap::LAUNCH, hide = true)]
+    WrapLaunch(wrap::RoleArgs),
 }
 
 /// Where the configuration comes from.
@@ -128,6 +145,9 @@ enum Failure {
     Usage(String),
     /// It was done, and the outcome is a bad one that was printed already.
     Told,
+    /// What ends with an exit code of its own.
+    #[cfg(unix)]
+    With(String, u8),
 }
 
 /// Does what the command line asks.
@@ -135,9 +155,17 @@ pub(crate) fn run() -> ExitCode {
     let Cli { command, serve } = Cli::parse();
     let result = match command.unwrap_or(Command::Serve(serve)) {
         Command::Serve(args) => serve::serve(&args),
+        #[cfg(unix)]
+        Command::Wrap(args) => wrap::wrap(args),
+        #[cfg(target_os = "linux")]
+        Command::WrapKeep(args) => wrap::keep(&args),
+        #[cfg(unix)]
+        Command::WrapLaunch(args) => wrap::launch(&args),
+        Command::Mcp(args) => mcp::mcp(&args),
         Command::Send(args) => send::send(&args),
         Command::Check(args) => inspect::check(&args),
         Command::Config { reference: true, .. } => print(&mcp_otel_bridge::config::reference_markdown()),
+        Command::Config { example: true, .. } => print(&mcp_otel_bridge::config::example()),
         Command::Config { args, .. } => inspect::config(&args),
         Command::Catalog { format } => print(&show(format.into())),
         Command::Completions { shell } => {
@@ -151,6 +179,8 @@ pub(crate) fn run() -> ExitCode {
         Err(Failure::Told) => ExitCode::from(1),
         Err(Failure::Fault(message)) => tell(&message, 1),
         Err(Failure::Usage(message)) => tell(&message, 2),
+        #[cfg(unix)]
+        Err(Failure::With(message, code)) => tell(&message, code),
     }
 }
 

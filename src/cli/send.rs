@@ -1,15 +1,17 @@
 //! `send`: NDJSON events from a file or standard input to a running bridge, in batches, each acknowledged.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, IsTerminal as _, Read as _};
+use std::io::{self, BufRead, BufReader, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use mcp_otel_bridge::client::{Answer, Client, EVENTS, Patience, Reply};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
+use super::input::BridgeArgs;
 use super::{Failure, print};
 
 /// The most events of one request.
@@ -26,9 +28,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct SendArgs {
     /// The file of events, one JSON object a line; standard input if absent or -
     file: Option<PathBuf>,
-    /// The running bridge
-    #[arg(long, value_name = "URL", env = "MCP_OTEL_BRIDGE_URL", default_value = "http://127.0.0.1:9090")]
-    bridge: String,
+    #[command(flatten)]
+    bridge: BridgeArgs,
     /// How long to go on trying while the bridge is away or overloaded, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     retry_for: u64,
@@ -51,24 +52,8 @@ struct Summary {
     shown: Vec<String>,
 }
 
-/// The bridge's answer to a batch.
-#[derive(Debug, Deserialize)]
-struct Answer {
-    accepted: u64,
-    duplicates: u64,
-    rejected: Vec<Rejected>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Rejected {
-    index: usize,
-    error: String,
-}
-
 struct Sender {
-    agent: ureq::Agent,
-    url: String,
-    token: Option<String>,
+    client: Client,
     retry_for: Duration,
     progress: ProgressBar,
     summary: Summary,
@@ -77,16 +62,8 @@ struct Sender {
 /// Sends everything and says what became of it; a fault where something was rejected.
 pub(super) fn send(args: &SendArgs) -> Result<(), Failure> {
     let (input, size) = open(args.file.as_deref())?;
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(60)))
-        .timeout_connect(Some(Duration::from_secs(10)))
-        .build()
-        .new_agent();
     let mut sender = Sender {
-        agent,
-        url: format!("{}/v1/events", args.bridge.trim_end_matches('/')),
-        token: token()?,
+        client: args.bridge.client()?,
         retry_for: Duration::from_secs(args.retry_for),
         progress: progress(size),
         summary: Summary::default(),
@@ -107,21 +84,6 @@ fn open(file: Option<&Path>) -> Result<(Box<dyn BufRead>, Option<u64>), Failure>
             Ok((Box::new(BufReader::new(file)), size))
         }
         _ => Ok((Box::new(BufReader::new(io::stdin())), None)),
-    }
-}
-
-/// The token of the bridge, from the environment: MCP_OTEL_BRIDGE_TOKEN, or the file that MCP_OTEL_BRIDGE_TOKEN_FILE
-/// names.
-fn token() -> Result<Option<String>, Failure> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(token) = set("MCP_OTEL_BRIDGE_TOKEN") {
-        return Ok(Some(token));
-    }
-    match set("MCP_OTEL_BRIDGE_TOKEN_FILE") {
-        Some(path) => std::fs::read_to_string(&path)
-            .map(|token| Some(token.trim_end().to_owned()))
-            .map_err(|error| Failure::Usage(format!("MCP_OTEL_BRIDGE_TOKEN_FILE: cannot read {path}: {error}"))),
-        None => Ok(None),
     }
 }
 
@@ -187,51 +149,36 @@ impl Sender {
 
     /// Sends one batch until it is answered; `None` where the bridge finds it too large.
     fn post(&self, batch: &Batch) -> Result<Option<Answer>, Failure> {
-        let body = batch.lines.join("\n");
+        let (url, body) = (self.client.url(EVENTS), batch.lines.join("\n"));
         let started = Instant::now();
         let mut wait = Duration::from_millis(100);
         loop {
-            let mut request = self.agent.post(&self.url).header("content-type", "application/x-ndjson");
-            if let Some(token) = &self.token {
-                request = request.header("authorization", format!("Bearer {token}"));
-            }
-            let (problem, asked) = match request.send(&body) {
-                Ok(mut response) => {
-                    let status = response.status();
-                    let retry_after = response
-                        .headers()
-                        .get("retry-after")
-                        .and_then(|value| value.to_str().ok()?.parse().ok())
-                        .map(Duration::from_secs);
-                    let mut text = String::new();
-                    // An answer that breaks off says as much as it says.
-                    let _ = response.body_mut().as_reader().read_to_string(&mut text);
-                    match status {
-                        StatusCode::OK => {
-                            return serde_json::from_str(&text).map(Some).map_err(|error| {
-                                Failure::Fault(format!("{} gave an answer that is no bridge's: {error}", self.url))
-                            });
-                        }
-                        StatusCode::PAYLOAD_TOO_LARGE => return Ok(None),
-                        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                            (format!("{status}: {}", text.trim()), retry_after)
-                        }
-                        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                            return Err(Failure::Fault(format!(
-                                "{} asks for its token: set MCP_OTEL_BRIDGE_TOKEN ({status})",
-                                self.url
-                            )));
-                        }
-                        _ => return Err(Failure::Fault(format!("{} answered {status}: {}", self.url, text.trim()))),
+            let (problem, asked) = match self.client.send(&body, Patience::default()) {
+                Ok(Reply { status, retry_after, body: text }) => match status {
+                    StatusCode::OK => {
+                        return serde_json::from_str(&text).map(Some).map_err(|error| {
+                            Failure::Fault(format!("{} gave an answer that is no bridge's: {error}", url))
+                        });
                     }
-                }
+                    StatusCode::PAYLOAD_TOO_LARGE => return Ok(None),
+                    StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                        (format!("{status}: {}", text.trim()), retry_after)
+                    }
+                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                        return Err(Failure::Fault(format!(
+                            "{} asks for its token: set MCP_OTEL_BRIDGE_TOKEN ({status})",
+                            url
+                        )));
+                    }
+                    _ => return Err(Failure::Fault(format!("{} answered {status}: {}", url, text.trim()))),
+                },
                 Err(ureq::Error::BadUri(uri)) => return Err(Failure::Usage(format!("{uri:?} is no URL of a bridge"))),
                 Err(error) => (error.to_string(), None),
             };
             if started.elapsed() >= self.retry_for {
                 return Err(Failure::Fault(format!(
                     "{} did not take the events within {} s: {problem}; is a bridge running there?",
-                    self.url,
+                    url,
                     self.retry_for.as_secs()
                 )));
             }

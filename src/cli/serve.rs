@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 
-use mcp_otel_bridge::config::{self, Config, LogFormat};
+use mcp_otel_bridge::config::{self, Config, LogFormat, NoDataDir};
 use mcp_otel_bridge::serve::{ServeError, Server};
 use mcp_otel_bridge::{Bridge, BuildError};
 use tracing_subscriber::EnvFilter;
 
 use super::{Failure, ServeArgs, input, print};
+
+/// The SDK of the MCP server tells of every request: only a filter that names it turns that on.
+const QUIET: &str = "rmcp=error";
 
 pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = input::load(args.config.config.clone(), args.flags())?;
@@ -17,41 +21,73 @@ pub(super) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime()?;
+    let done = runtime.block_on(run(config));
+    // What hangs on a disk or a lock must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+/// The threads of the server.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("mcp-otel-serve")
         .build()
-        .map_err(|error| Failure::Fault(format!("the threads of the server could not be started: {error}")))?;
-    runtime.block_on(run(config))
+        .map_err(|error| Failure::Fault(format!("the threads of the server could not be started: {error}")))
 }
 
 async fn run(config: Config) -> Result<(), Failure> {
     // The signals are taken before anything is started, so that none is missed.
     let stop = stop_signal()?;
-    let mut builder = Bridge::builder().config(config.clone()).system_gauges();
-    let data_dir = if config.ephemeral { None } else { Some(config::data_dir(&config).map_err(fault)?) };
-    if let Some(dir) = &data_dir {
-        builder = builder.data_dir(dir);
-    }
-    let bridge = builder.build().map_err(|error| match error {
-        BuildError::Push(_) => Failure::Usage(error.to_string()),
-        _ => fault(error),
-    })?;
-    let server = Server::bind(bridge.clone(), &config).await.map_err(|error| match error {
-        ServeError::Tls { .. } | ServeError::MetricsPath { .. } => Failure::Usage(error.to_string()),
-        _ => fault(error),
-    })?;
+    let Bound { server, data_dir } = bind(&config).await?;
     print(&banner(&config, &server, data_dir.as_deref()))?;
     server.run(stop).await;
     Ok(())
 }
 
-fn fault(error: impl std::fmt::Display) -> Failure {
-    Failure::Fault(error.to_string())
+/// A bridge on its listeners, not yet serving.
+pub(super) struct Bound {
+    pub(super) server: Server,
+    pub(super) data_dir: Option<PathBuf>,
+}
+
+/// Why there is none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unbound {
+    #[error(transparent)]
+    DataDir(#[from] NoDataDir),
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+impl From<Unbound> for Failure {
+    fn from(unbound: Unbound) -> Self {
+        match unbound {
+            Unbound::Build(BuildError::Push(_))
+            | Unbound::Serve(ServeError::Tls { .. } | ServeError::MetricsPath { .. }) => {
+                Self::Usage(unbound.to_string())
+            }
+            _ => Self::Fault(unbound.to_string()),
+        }
+    }
+}
+
+/// Builds the bridge of this configuration and binds its listeners.
+pub(super) async fn bind(config: &Config) -> Result<Bound, Unbound> {
+    let mut builder = Bridge::builder().config(config.clone()).system_gauges();
+    let data_dir = if config.ephemeral { None } else { Some(config::data_dir(config)?) };
+    if let Some(dir) = &data_dir {
+        builder = builder.data_dir(dir);
+    }
+    let server = Server::bind(builder.build()?, config).await?;
+    Ok(Bound { server, data_dir })
 }
 
 /// Where to scrape, where to send, where it pushes to, and what outlives a restart.
-fn banner(config: &Config, server: &Server, data_dir: Option<&std::path::Path>) -> String {
+pub(super) fn banner(config: &Config, server: &Server, data_dir: Option<&std::path::Path>) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let address = server.local_addr();
     let mut text = format!("mcp-otel-bridge {}\n", env!("CARGO_PKG_VERSION"));
@@ -87,8 +123,9 @@ fn banner(config: &Config, server: &Server, data_dir: Option<&std::path::Path>) 
     text
 }
 
-fn log_to_stderr(config: &Config) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&config.log.filter)
+/// Logs as the configuration says, to standard error.
+pub(super) fn log_to_stderr(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", config.log.filter))
         .map_err(|error| Failure::Usage(format!("log.filter: {error}; right would be, say, info")))?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let terminal = std::io::stderr().is_terminal();

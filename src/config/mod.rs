@@ -1,6 +1,7 @@
 //! One configuration: defaults, then file, then environment, then flags; the later wins, every error at once.
 //!
-//! [`load`] makes a [`Config`], [`show`] prints it as the file would say it, [`reference()`] lists every key. The file
+//! [`load`] makes a [`Config`], [`show`] prints it as the file would say it, [`reference()`] lists every key, and
+//! [`example`] is a file with all of them. The file
 //! is YAML: the bridge's own keys, and a subset of OpenTelemetry's declarative configuration under its own names
 //! (`resource`, `meter_provider`, `tracer_provider`). In the environment OTEL_* and SESSION_BUDDY_* come first, then
 //! MCP_OTEL_BRIDGE_*, then flags.
@@ -23,6 +24,7 @@ mod data_dir;
 mod draft;
 mod environment;
 mod error;
+mod example;
 mod key;
 mod keys;
 mod list;
@@ -39,6 +41,7 @@ mod yaml;
 pub use data_dir::{NoDataDir, data_dir};
 pub use environment::OTHER_VARIABLES;
 pub use error::{ConfigError, ConfigErrors};
+pub use example::example;
 pub use load::{Flags, Loaded, Sources, environment, load};
 pub use model::*;
 pub use show::{KeyDoc, reference, reference_markdown, show};

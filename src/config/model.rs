@@ -2,10 +2,14 @@
 //!
 //! [`crate::config`] builds a [`Config`] from defaults, file, environment and flags; everything else only reads it.
 
+mod durability;
 mod live;
+mod mcp;
 mod skills;
 
+pub use durability::Durability;
 pub use live::Live;
+pub use mcp::Mcp;
 pub use skills::{Anomalies, Skills};
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -30,6 +34,8 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// Keep everything in memory: nothing outlives the process.
     pub ephemeral: bool,
+    /// What an acknowledged event survives.
+    pub durability: Durability,
     /// How the bridge logs.
     pub log: Log,
     /// The bearer token that every request but `/livez` and `/readyz` must carry; on `/live` the first message may.
@@ -52,6 +58,8 @@ pub struct Config {
     pub push_metrics: Option<PushMetrics>,
     /// OTLP push of spans; `None` is off.
     pub push_spans: Option<PushSpans>,
+    /// What waits for the collector.
+    pub outbox: Outbox,
     /// How sessions are remembered.
     pub sessions: Sessions,
     /// How repeated events are recognised.
@@ -68,6 +76,8 @@ pub struct Config {
     pub skills: Skills,
     /// How the live feed is served.
     pub live: Live,
+    /// Who may ask the bridge's own MCP server.
+    pub mcp: Mcp,
 }
 
 /// Certificate and key of a listener, as PEM files.
@@ -257,7 +267,7 @@ pub struct PushSpans {
     pub schedule_delay: Duration,
     /// How long one export may take.
     pub export_timeout: Duration,
-    /// The most spans that may wait.
+    /// The most spans of the SDK's tracers that may wait to be filed; the outbox has a budget of its own.
     pub max_queue_size: usize,
     /// The most spans in one export.
     pub max_export_batch_size: usize,
@@ -280,6 +290,13 @@ pub struct Otlp {
     pub client: Option<ListenerTls>,
 }
 
+/// What waits for the collector.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Outbox {
+    /// The most bytes of spans and metrics together; 1 GiB on disk and 64 MiB in memory when `None`.
+    pub max_bytes: Option<usize>,
+}
+
 /// How sessions are remembered.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sessions {
@@ -289,6 +306,8 @@ pub struct Sessions {
     pub max_active: usize,
     /// How long ended sessions are remembered.
     pub remember_ended: Duration,
+    /// The most ended sessions that are remembered.
+    pub max_ended: usize,
 }
 
 /// How repeated events are recognised.
@@ -344,6 +363,7 @@ impl Default for Config {
             tls: None,
             data_dir: None,
             ephemeral: false,
+            durability: Durability::default(),
             log: Log::default(),
             token: None,
             token_source: None,
@@ -355,6 +375,7 @@ impl Default for Config {
             sampler: Sampler::default(),
             push_metrics: None,
             push_spans: None,
+            outbox: Outbox::default(),
             sessions: Sessions::default(),
             events: Events::default(),
             requests: Requests::default(),
@@ -363,6 +384,7 @@ impl Default for Config {
             circuit_breakers: CircuitBreakers::default(),
             skills: Skills::default(),
             live: Live::default(),
+            mcp: Mcp::default(),
         }
     }
 }
@@ -408,6 +430,7 @@ impl Default for Sessions {
             timeout: Duration::from_secs(24 * 3600),
             max_active: 100_000,
             remember_ended: Duration::from_secs(7 * 24 * 3600),
+            max_ended: 250_000,
         }
     }
 }
@@ -463,7 +486,7 @@ impl PushMetrics {
 }
 
 impl PushSpans {
-    /// Push to `otlp` with the standard's defaults: after 5 s or 512 spans, within 30 s, 2048 waiting at most.
+    /// Push to `otlp` with the standard's defaults: after 5 s or 512 spans, within 30 s.
     pub fn new(otlp: Otlp) -> Self {
         Self {
             otlp,

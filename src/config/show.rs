@@ -58,7 +58,7 @@ pub fn reference() -> Vec<KeyDoc> {
 }
 
 /// A `$` that is meant as one is written twice, so that no variable is put in when the text is loaded again.
-fn escape(value: &mut Value) {
+pub(super) fn escape(value: &mut Value) {
     match value {
         Value::String(text) => *text = text.replace('$', "$$"),
         Value::Array(items) => items.iter_mut().for_each(escape),

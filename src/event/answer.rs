@@ -22,6 +22,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Tracked, Self::Ended, Self::NotFound, Self::Recorded, Self::Error];
+
     /// Its name in answers.
     pub const fn name(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ mod json;
 mod proto;
 mod record;
 mod rejection;
+mod schema;
 mod source;
 mod types;
 
@@ -22,6 +23,8 @@ pub use field::{
 pub use json::{Body, BodyError, BodyForm, parse_body};
 pub use proto::from_proto;
 pub use rejection::{Reason, Rejection};
+pub(crate) use schema::schema_of_any;
+pub use schema::{schema, schema_of};
 pub use types::*;
 
 use source::{Fault, Fields, Slot, Value, quoted};
@@ -133,6 +136,10 @@ fn component(fields: &Fields<'_>) -> Option<ComponentName> {
 
 impl source::Field for EventType {
     const EXPECTED: &'static str = "a string that names a type of event";
+
+    fn schema() -> serde_json::Value {
+        serde_json::json!({"type": "string", "enum": Self::NAMES})
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match value {

@@ -1,10 +1,17 @@
 //! How an event's fields are declared: once, for its struct, its reading from either form and its writing.
 
+use super::schema::Property;
 use super::source::{Fault, Field, Fields, Value};
 
 /// A group of fields that can be read.
 pub(super) trait Record: Sized {
+    /// What the group is, in a sentence.
+    const DOC: &'static str;
+
     fn read_from(fields: &Fields<'_>) -> Result<Self, Fault>;
+
+    /// The fields as JSON Schema has them, in order.
+    fn properties() -> Vec<Property>;
 }
 
 /// Reads a group of fields that is itself a field.
@@ -23,20 +30,29 @@ pub(super) trait ProtoValue {
 /// Declares a struct of fields, each with the type that checks it. `Option` makes it optional, `= value` gives what
 /// holds when it is absent. The protobuf message of the same name must have the same fields, or it does not compile.
 macro_rules! record {
-    ($(#[$doc:meta])* $Name:ident {
-        $($(#[$field_doc:meta])* $field:ident: $Type:ty $(= $default:expr)?,)*
+    ($(#[doc = $doc:literal])* $Name:ident {
+        $($(#[doc = $field_doc:literal])* $field:ident: $Type:ty $(= $default:expr)?,)*
     }) => {
-        $(#[$doc])*
+        $(#[doc = $doc])*
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         pub struct $Name {
             $(
-                $(#[$field_doc])*
+                $(#[doc = $field_doc])*
                 #[serde(skip_serializing_if = "crate::event::source::Slot::is_absent")]
                 pub $field: $Type,
             )*
         }
 
         impl crate::event::record::Record for $Name {
+            const DOC: &'static str = concat!($($doc),*);
+
+            fn properties() -> Vec<crate::event::schema::Property> {
+                vec![$(
+                    crate::event::schema::Property::of::<$Type>(stringify!($field), concat!($($field_doc),*))
+                        $(.with_default(&$default))?,
+                )*]
+            }
+
             #[allow(unused_variables)]
             fn read_from(
                 fields: &crate::event::source::Fields<'_>,
@@ -47,6 +63,10 @@ macro_rules! record {
 
         impl crate::event::source::Field for $Name {
             const EXPECTED: &'static str = "an object";
+
+            fn schema() -> serde_json::Value {
+                crate::event::schema::object::<Self>()
+            }
 
             fn read(value: &crate::event::source::Value<'_>) -> Result<Self, crate::event::source::Fault> {
                 crate::event::record::read_object(Self::EXPECTED, value)
@@ -87,14 +107,14 @@ pub(super) use record;
 /// Declares every type of event: its name, what it requires of the fields that all events share, and its own fields.
 macro_rules! event_types {
     ($(
-        $(#[$doc:meta])* $Name:ident = $name:literal requires [$($common:literal),*] { $($fields:tt)* }
+        $(#[doc = $doc:literal])* $Name:ident = $name:literal requires [$($common:literal),*] { $($fields:tt)* }
     )+) => {
-        $(crate::event::record::record! { $(#[$doc])* $Name { $($fields)* } })+
+        $(crate::event::record::record! { $(#[doc = $doc])* $Name { $($fields)* } })+
 
         /// The type of an event.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum EventType {
-            $($(#[$doc])* $Name,)+
+            $($(#[doc = $doc])* $Name,)+
         }
 
         impl EventType {
@@ -124,9 +144,19 @@ macro_rules! event_types {
             }
 
             /// The fields that all events may carry and this type must.
-            pub(super) const fn required(self) -> &'static [&'static str] {
+            pub(crate) const fn required(self) -> &'static [&'static str] {
                 match self {
                     $(Self::$Name => &[$($common),*],)+
+                }
+            }
+
+            /// What it tells of, and its own fields as JSON Schema has them.
+            pub(super) fn declared(self) -> (&'static str, Vec<crate::event::schema::Property>) {
+                match self {
+                    $(Self::$Name => (
+                        <$Name as crate::event::record::Record>::DOC,
+                        <$Name as crate::event::record::Record>::properties(),
+                    ),)+
                 }
             }
 
@@ -138,7 +168,7 @@ macro_rules! event_types {
         #[derive(Debug, Clone, PartialEq, serde::Serialize)]
         #[serde(tag = "event_type", rename_all = "snake_case")]
         pub enum EventKind {
-            $($(#[$doc])* $Name($Name),)+
+            $($(#[doc = $doc])* $Name($Name),)+
         }
 
         impl EventKind {

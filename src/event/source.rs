@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
 
+use serde_json::json;
+
 use super::Reason;
 use super::field::Invalid;
 
@@ -188,6 +190,12 @@ pub(crate) trait Field: Sized {
     /// Reads a value that is not null.
     fn read(value: &Value<'_>) -> Result<Self, Fault>;
 
+    /// The name under which a schema of several types of events holds [`Field::schema`] once, where that is long.
+    const SHARED: Option<&'static str> = None;
+
+    /// What a value must be, as JSON Schema says it.
+    fn schema() -> serde_json::Value;
+
     /// The value of a protobuf enum's number.
     fn numbered(number: i32) -> Value<'static> {
         Value::Signed(number.into())
@@ -198,6 +206,8 @@ pub(crate) trait Field: Sized {
 pub(crate) trait Slot: Sized {
     /// The type of the field.
     type Field: Field;
+    /// Whether it may be left out.
+    const OPTIONAL: bool;
 
     fn read_from(fields: &Fields<'_>, name: &str) -> Result<Self, Fault>;
 
@@ -206,6 +216,7 @@ pub(crate) trait Slot: Sized {
 
 impl<T: Field> Slot for T {
     type Field = T;
+    const OPTIONAL: bool = false;
 
     fn read_from(fields: &Fields<'_>, name: &str) -> Result<Self, Fault> {
         let value = fields.get(name).ok_or_else(|| Fault::missing(name, T::EXPECTED))?;
@@ -219,6 +230,7 @@ impl<T: Field> Slot for T {
 
 impl<T: Field> Slot for Option<T> {
     type Field = T;
+    const OPTIONAL: bool = true;
 
     fn read_from(fields: &Fields<'_>, name: &str) -> Result<Self, Fault> {
         fields.get(name).map(T::read).transpose().map_err(|fault| fault.within(name))
@@ -229,8 +241,26 @@ impl<T: Field> Slot for Option<T> {
     }
 }
 
+/// What is seldom there need not make every event larger.
+impl<T: Field> Field for Box<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    const SHARED: Option<&'static str> = T::SHARED;
+
+    fn schema() -> serde_json::Value {
+        T::schema()
+    }
+
+    fn read(value: &Value<'_>) -> Result<Self, Fault> {
+        T::read(value).map(Box::new)
+    }
+}
+
 impl Field for bool {
     const EXPECTED: &'static str = "true or false";
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "boolean"})
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match value {

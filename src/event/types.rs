@@ -30,6 +30,30 @@ record! {
     }
 }
 
+record! {
+    /// An MCP client or server, as it calls itself.
+    Implementation {
+        /// Its name.
+        name: Text,
+        /// Its version.
+        version: Option<Text>,
+    }
+}
+
+record! {
+    /// What whoever reports had to leave out since it last told, by the reason.
+    Dropped {
+        /// Events for which there was no room while the bridge was away.
+        spool_full: Option<Count>,
+        /// Events that the bridge refused.
+        rejected: Option<Count>,
+        /// Messages that were not read, as it could not keep up; each stands for one or more.
+        unread: Option<Count>,
+        /// Requests of which too many were open at once.
+        open_requests: Option<Count>,
+    }
+}
+
 event_types! {
     /// A session has started. Its id is derived from its component, its time and the event's id.
     SessionStart = "session_start" requires ["event_version", "event_id", "timestamp"] {
@@ -51,6 +75,10 @@ event_types! {
         protocol_version: Option<Label>,
         /// How client and server are joined.
         transport: Option<Transport>,
+        /// The MCP server.
+        server: Option<Box<Implementation>>,
+        /// The MCP client.
+        client: Option<Box<Implementation>>,
     }
     /// A session has ended.
     SessionEnd = "session_end" requires ["timestamp"] {
@@ -65,6 +93,8 @@ event_types! {
     SessionHeartbeat = "session_heartbeat" requires [] {
         /// The session.
         session_id: SessionId,
+        /// What its host had to leave out.
+        dropped: Option<Dropped>,
     }
     /// The quality of a component's sessions was judged.
     SessionQuality = "session_quality" requires [] {
@@ -250,6 +280,17 @@ impl LlmCall {
             error_type: None,
             session_id: None,
         }
+    }
+}
+
+impl Dropped {
+    /// How many for each reason, where there were any.
+    pub(crate) fn by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let Self { spool_full, rejected, unread, open_requests } = self;
+        let counts =
+            [("spool_full", spool_full), ("rejected", rejected), ("unread", unread), ("open_requests", open_requests)];
+        let some = |count: &Option<Count>| count.map(Count::get).filter(|count| *count > 0);
+        counts.into_iter().filter_map(move |(reason, count)| Some((reason, some(count)?)))
     }
 }
 

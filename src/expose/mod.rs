@@ -19,9 +19,10 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use collections::Collections;
 pub(crate) use live::Live;
-pub(crate) use paths::PATHS;
-pub(crate) use scrape::{SEED_PATH, Scraper};
-pub(crate) use status::{health_router, router};
+pub(crate) use paths::{MCP as MCP_PATH, PATHS};
+pub(crate) use scrape::{OFF as SCRAPE_OFF, SEED_PATH, Scraper};
+pub(crate) use status::{catalog_json, health_router, router};
+pub(crate) use summary::of as summary_of;
 
 /// What a bridge keeps for its ways out, however many listeners serve them.
 #[derive(Debug)]

@@ -16,9 +16,14 @@ const fn get(path: &'static str, what: &'static str) -> Path {
 /// The path of the live feed, which is there only where that is on.
 pub(crate) const LIVE: &str = "/live";
 
+/// The path of the MCP server.
+pub(crate) const MCP: &str = "/mcp";
+
 /// All but the index itself and the metrics, whose path is configured.
 pub(crate) const PATHS: &[Path] = &[
     Path { method: "POST", path: "/v1/events", query: "", what: "events: a JSON object, a JSON array, or NDJSON" },
+    get("/v1/events/schema", "what an event may hold, as JSON Schema"),
+    Path { method: "POST", path: MCP, query: "", what: "the bridge's own MCP server (streamable HTTP)" },
     get("/v1/sessions", "the active sessions"),
     get("/v1/metrics/catalog", "every metric there is"),
     get("/v1/metrics/summary", "the metrics in short"),

@@ -24,7 +24,8 @@ pub(crate) const SEED_PATH: &str = "/api/get_prometheus_metrics_service";
 const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// The most that is kept back of the scraper's timeout for the way to it.
 const OFFSET: Duration = Duration::from_millis(500);
-const OFF: &str = "the scrape is turned off: the configuration says `enable_prometheus_metrics: false` \
+/// What is said where metrics are disabled.
+pub(crate) const OFF: &str = "the scrape is turned off: the configuration says `enable_prometheus_metrics: false` \
     (or SESSION_BUDDY_ENABLE_PROMETHEUS_METRICS does); set it to true to turn the scrape on\n";
 
 /// Answers scrapes, and counts them.

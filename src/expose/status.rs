@@ -9,11 +9,12 @@ use axum::routing::get;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::paths::{LIVE, PATHS, Path};
 use super::{SEED_PATH, summary};
 use crate::bridge::{Bridge, Health, WeakBridge};
-use crate::catalog::{ShowFormat, show};
+use crate::catalog;
 use crate::event::TraceParent;
 use crate::state::Session;
 use crate::telemetry::push::SignalStatus;
@@ -25,7 +26,7 @@ pub(crate) fn router(bridge: &Bridge) -> Router {
     Router::new()
         .route("/", get(move || std::future::ready(index.clone())))
         .route("/v1/sessions", get(sessions))
-        .route("/v1/metrics/catalog", get(catalog))
+        .route("/v1/metrics/catalog", get(catalog_page))
         .route("/v1/metrics/summary", get(metrics_summary))
         .with_state(bridge.clone())
 }
@@ -156,8 +157,15 @@ async fn sessions(State(bridge): State<Bridge>) -> Response {
     json(&SessionList { sessions })
 }
 
-async fn catalog() -> Response {
-    ([(CONTENT_TYPE, "application/json")], show(ShowFormat::Json)).into_response()
+async fn catalog_page(State(bridge): State<Bridge>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], format!("{:#}\n", catalog_json(&bridge))).into_response()
+}
+
+/// The catalog, and whether the scrape answers.
+pub(crate) fn catalog_json(bridge: &Bridge) -> Value {
+    let mut catalog = catalog::json();
+    catalog["scraped"] = bridge.config().metrics.enabled.into();
+    catalog
 }
 
 async fn metrics_summary(State(bridge): State<Bridge>) -> Response {

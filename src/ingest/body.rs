@@ -15,21 +15,21 @@ const FULL_BODIES: usize = 32;
 
 /// What bodies may take, each and all together.
 #[derive(Debug, Clone)]
-pub(super) struct Room {
+pub(crate) struct Room {
     most: usize,
     bytes: Arc<Semaphore>,
 }
 
 /// A body that was read, and the room that it takes until it is dropped.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) bytes: Bytes,
+pub(crate) struct Received {
+    pub(crate) bytes: Bytes,
     room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a body was not read.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// It is larger than bodies may be.
     TooLarge,
     /// There is no room for it now.
@@ -39,18 +39,18 @@ pub(super) enum Unread {
 }
 
 impl Room {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         let all = most.saturating_mul(FULL_BODIES).min(Semaphore::MAX_PERMITS);
         Self { most, bytes: Arc::new(Semaphore::new(all)) }
     }
 
     /// The most bytes of one body.
-    pub(super) fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most
     }
 
     /// Reads a body. What says at once that it is too large is not read at all.
-    pub(super) async fn read(&self, mut body: Body) -> Result<Received, Unread> {
+    pub(crate) async fn read(&self, mut body: Body) -> Result<Received, Unread> {
         if body.size_hint().lower() > self.most as u64 {
             return Err(Unread::TooLarge);
         }
@@ -70,7 +70,7 @@ impl Room {
     }
 
     /// Reads a body out of its gzip; the limit holds for what comes out too.
-    pub(super) async fn gunzip(&self, compressed: Received) -> Result<Received, Unread> {
+    pub(crate) async fn gunzip(&self, compressed: Received) -> Result<Received, Unread> {
         let most = self.most;
         let Received { bytes, mut room } = compressed;
         // What it will take is not known before: room for the most is asked for.

@@ -1,18 +1,20 @@
-//! `POST /v1/events`: one JSON event, a JSON array, or NDJSON.
+//! `POST /v1/events`: one JSON event, a JSON array, or NDJSON; and what an event may hold, as JSON Schema.
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::body::{Received, Room, Unread};
 use super::{parent, under};
 use crate::bridge::{Bridge, Refused, Source};
+use crate::client::SOURCE_HEADER;
 use crate::config::Limits;
-use crate::event::{Body, BodyError, BodyForm, Outcome, Reason, Rejection, batch_json, parse_body};
+use crate::event::{Body, BodyError, BodyForm, Outcome, Reason, Rejection, batch_json, parse_body, schema};
 
+const SOURCE: HeaderName = HeaderName::from_static(SOURCE_HEADER);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Bodies up to this size are parsed at once, others on a thread that may block.
 const SMALL: usize = 128 * 1024;
@@ -23,18 +25,34 @@ struct Ingest {
     room: Room,
 }
 
-/// The route of events.
+/// The route of events, and that of their schema.
 pub(crate) fn router(bridge: &Bridge, limits: &Limits) -> Router {
     let ingest = Ingest { bridge: bridge.clone(), room: Room::new(limits.body_bytes) };
-    Router::new().route("/v1/events", post(events)).with_state(ingest)
+    Router::new().route("/v1/events", post(events)).route("/v1/events/schema", get(events_schema)).with_state(ingest)
 }
 
 async fn events(State(ingest): State<Ingest>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match ingest.take(&parts.headers, body).await {
+    let Some(source) = source(&parts.headers) else {
+        let why = format!("the header {SOURCE} must be mcp or wrap, once; only the bridge's own commands send it");
+        return error(StatusCode::BAD_REQUEST, &why);
+    };
+    match ingest.take(source, &parts.headers, body).await {
         Ok(response) => response,
-        Err(fault) => fault.into_response(&ingest.bridge).await,
+        Err(fault) => fault.into_response(&ingest.bridge, source).await,
     }
+}
+
+async fn events_schema() -> Response {
+    ([(CONTENT_TYPE, "application/schema+json")], format!("{:#}\n", schema())).into_response()
+}
+
+/// Where the events of a request come from; `None` where its header says what it may not.
+fn source(headers: &HeaderMap) -> Option<Source> {
+    let mut named = headers.get_all(SOURCE).iter();
+    let Some(name) = named.next() else { return Some(Source::Http) };
+    let mut known = [Source::Mcp, Source::Wrap].into_iter();
+    known.find(|source| name.as_bytes() == source.name().as_bytes()).filter(|_| named.next().is_none())
 }
 
 /// Why no event of a request was looked at.
@@ -48,7 +66,7 @@ enum Fault {
 }
 
 impl Ingest {
-    async fn take(&self, headers: &HeaderMap, body: axum::body::Body) -> Result<Response, Fault> {
+    async fn take(&self, source: Source, headers: &HeaderMap, body: axum::body::Body) -> Result<Response, Fault> {
         let form = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let form = form.and_then(BodyForm::from_content_type).ok_or(Fault::ContentType)?;
         let gzip = is_gzip(headers)?;
@@ -60,7 +78,7 @@ impl Ingest {
         let events = under(parent(headers.get_all(TRACEPARENT).iter().map(HeaderValue::as_bytes)), events);
         let outcomes = match events.is_empty() {
             true => Vec::new(),
-            false => self.bridge.submit(Source::Http, events).await.map_err(Fault::Refused)?,
+            false => self.bridge.submit(source, events).await.map_err(Fault::Refused)?,
         };
         Ok(match &outcomes[..] {
             [outcome] if single => one(outcome),
@@ -101,7 +119,7 @@ async fn parse(received: Received, form: BodyForm) -> Result<Body, Fault> {
 }
 
 impl Fault {
-    async fn into_response(self, bridge: &Bridge) -> Response {
+    async fn into_response(self, bridge: &Bridge, source: Source) -> Response {
         match self {
             Fault::ContentType => error(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -121,21 +139,21 @@ impl Fault {
             Fault::TooLarge(most) => {
                 let why = format!("the body is larger than {most} bytes; send the events in several requests");
                 let rejection = Rejection::new(Reason::TooLarge, why);
-                let mut response = reject(bridge, rejection).await;
+                let mut response = reject(bridge, source, rejection).await;
                 *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
                 response
             }
-            Fault::Body(rejection) => reject(bridge, rejection).await,
+            Fault::Body(rejection) => reject(bridge, source, rejection).await,
             Fault::Refused(refused) => later(error(StatusCode::SERVICE_UNAVAILABLE, &refused.to_string())),
         }
     }
 }
 
 /// The body as a whole is one event that was rejected; it is counted as one.
-async fn reject(bridge: &Bridge, rejection: Rejection) -> Response {
+async fn reject(bridge: &Bridge, source: Source, rejection: Rejection) -> Response {
     let answer = one(&Outcome::from(rejection.clone()));
     // Where it cannot be counted now, the client's fault stays the same.
-    let _ = bridge.submit(Source::Http, vec![Err(rejection)]).await;
+    let _ = bridge.submit(source, vec![Err(rejection)]).await;
     answer
 }
 

@@ -3,13 +3,13 @@
 pub(crate) mod grpc;
 pub(crate) mod http;
 
-mod body;
+pub(crate) mod body;
 
 use crate::bridge::Incoming;
 use crate::event::TraceParent;
 
 /// Puts events that name no parent of their own under the one of the request that they came in.
-fn under(parent: Option<TraceParent>, mut events: Vec<Incoming>) -> Vec<Incoming> {
+pub(crate) fn under(parent: Option<TraceParent>, mut events: Vec<Incoming>) -> Vec<Incoming> {
     if parent.is_some() {
         for event in events.iter_mut().flatten() {
             event.traceparent = event.traceparent.or(parent);
@@ -19,7 +19,7 @@ fn under(parent: Option<TraceParent>, mut events: Vec<Incoming>) -> Vec<Incoming
 }
 
 /// The parent of a request's headers. More than one, or one that is malformed, is none: so W3C has it.
-fn parent<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Option<TraceParent> {
+pub(crate) fn parent<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> Option<TraceParent> {
     let line = std::str::from_utf8(lines.next()?).ok()?;
     if lines.next().is_some() { None } else { line.trim().parse().ok() }
 }

@@ -90,7 +90,7 @@ impl BreakerRecorder {
         Ok(outcome)
     }
 
-    /// Sets the gauges of the components that committed batches have changed.
+    /// Sets the gauges of the components that the batch has changed.
     pub(super) fn refresh(&self, state: &mut State, staged: &mut Staged) {
         for values in state.breakers.take_values() {
             let component = &*values.component;

@@ -4,6 +4,7 @@
 //! [`Staged`]; only after the commit is it applied to the instruments, so that what is counted is what is remembered.
 
 mod breaker;
+mod durable;
 mod emit;
 mod hub;
 mod ledger;
@@ -14,6 +15,7 @@ mod session;
 mod skill;
 mod span;
 
+pub(crate) use durable::restore_series;
 pub(crate) use emit::{attributes as emit_attributes, span_name as emit_span_name};
 pub(crate) use ledger::Ledger;
 pub(crate) use llm::{attributes as llm_attributes, span_name as llm_span_name};
@@ -208,7 +210,7 @@ impl Recorder {
         self.request.time_out(context)
     }
 
-    /// Shows what the batch that was just committed has made of gauges that are too dear to set at every event.
+    /// Shows what the batch makes of gauges that are too dear to set at every event.
     pub(crate) fn refresh(&self, state: &mut State, staged: &mut Staged) {
         self.breaker.refresh(state, staged);
     }

@@ -192,9 +192,16 @@ impl RequestRecorder {
         Ok(())
     }
 
+    /// Brings the active operations to what is open: the store knows better than a sum that may have been off meanwhile.
     pub(super) fn restore(&self, context: &mut Context<'_>) {
         for (agent, count) in context.state.requests.by_agent() {
             context.staged.change(self.active.series(&[agent]), i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        for series in self.active.all_series().into_iter().chain(self.active.overflow()) {
+            let before = series.base().up_down_counter(0);
+            if before != 0 {
+                context.staged.change(series, before.wrapping_neg());
+            }
         }
     }
 

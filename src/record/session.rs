@@ -1,32 +1,31 @@
 //! Sessions: their starts, ends, heartbeats and quality, and the span of each.
 
+mod span;
+
+pub(crate) use span::{ERROR, attributes, span_name};
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use opentelemetry::KeyValue;
-use opentelemetry::trace::{SpanKind, Status as SpanStatus};
-
+use self::span::span_attributes;
 use super::emit::EmitRecorder;
 use super::span::nanos;
 use super::{Context, Fault, Tracing};
 use crate::catalog::metrics::{
-    ACTIVE_SESSIONS, ACTIVE_SESSIONS_TOTAL, MCP_SERVER_SESSION_DURATION, SESSION_DURATION, SESSION_END,
-    SESSION_QUALITY_SCORE, SESSION_START,
+    ACTIVE_SESSIONS, ACTIVE_SESSIONS_TOTAL, BRIDGE_WRAP_DROPPED, MCP_SERVER_SESSION_DURATION, SESSION_DURATION,
+    SESSION_END, SESSION_QUALITY_SCORE, SESSION_START,
 };
 use crate::event::{
-    Event, EventKind, EventType, Outcome, Reason, Rejection, Score, Seconds, SessionEnd, SessionHeartbeat, SessionId,
-    SessionStart, SpanOwner, Status, Timestamp, Warning,
+    Dropped, Event, EventKind, EventType, Outcome, Reason, Rejection, Score, Seconds, SessionEnd, SessionHeartbeat,
+    SessionId, SessionStart, SpanOwner, Status, Timestamp, Warning,
 };
 use crate::state::{Ended, EndedStatus, Session, SpanIds, SpanValue, StartError, StoreError};
-use crate::telemetry::{FinishedSpan, Instrument, Link, Telemetry};
+use crate::telemetry::{Instrument, Link, Telemetry};
 
 const PROTOCOL_VERSION: &str = "mcp.protocol.version";
 const TRANSPORT: &str = "network.transport";
 /// OpenTelemetry's `error.type` where none is known: a session's end tells only that there was one.
 const UNTYPED_ERROR: &str = "_OTHER";
-
-/// What the span of a session says that ended in an error.
-pub(crate) const ERROR: &str = "the session ended in an error";
 
 /// Records sessions.
 #[derive(Debug)]
@@ -38,6 +37,7 @@ pub(super) struct SessionRecorder {
     active: Arc<Instrument>,
     active_total: Arc<Instrument>,
     quality: Arc<Instrument>,
+    dropped: Arc<Instrument>,
     tracing: Arc<Tracing>,
     emit: Arc<EmitRecorder>,
 }
@@ -52,6 +52,7 @@ impl SessionRecorder {
             active: telemetry.instrument(&ACTIVE_SESSIONS),
             active_total: telemetry.instrument(&ACTIVE_SESSIONS_TOTAL),
             quality: telemetry.instrument(&SESSION_QUALITY_SCORE),
+            dropped: telemetry.instrument(&BRIDGE_WRAP_DROPPED),
             tracing,
             emit,
         }
@@ -143,6 +144,10 @@ impl SessionRecorder {
 
     pub(super) fn heartbeat(&self, context: &mut Context<'_>, event: Event) -> Result<Outcome, Fault> {
         let EventKind::SessionHeartbeat(heartbeat) = &event.kind else { return Ok(Outcome::new(Status::Recorded)) };
+        // What was dropped counts, whether the session is still known or not.
+        for (reason, count) in heartbeat.dropped.iter().flat_map(Dropped::by_reason) {
+            context.staged.add(self.dropped.series(&[reason]), count, None);
+        }
         let id = heartbeat.session_id.as_str();
         let time = event.timestamp.unwrap_or_else(Timestamp::now);
         let (store, sessions, ..) = context.state.parts();
@@ -244,7 +249,14 @@ impl SessionRecorder {
         Ok(())
     }
 
+    /// Shows how many sessions are active: the store knows better than a gauge that may have been off meanwhile.
     pub(super) fn restore(&self, context: &mut Context<'_>) {
+        for series in self.active.all_series() {
+            if let Some(component) = self.active.label(&series, "component_name") {
+                let count = context.state.sessions.of_component(component);
+                context.staged.set(series, count as f64);
+            }
+        }
         let (_, sessions, ..) = context.state.parts();
         let components: Vec<String> = sessions.by_component().map(|(component, _)| component.to_owned()).collect();
         for component in components {
@@ -254,25 +266,6 @@ impl SessionRecorder {
             self.show_active(context, &component);
         }
         self.show_active_total(context);
-    }
-
-    fn span_of_start(&self, event: &Event, component: &str) -> SpanIds {
-        let parent = event.traceparent.as_ref().map(|parent| parent.span_context());
-        if let (SpanOwner::Caller, Some(own)) = (event.span_owner, &parent) {
-            return SpanIds {
-                trace_id: own.trace_id(),
-                span_id: own.span_id(),
-                parent: None,
-                sampled: own.is_sampled(),
-            };
-        }
-        let span = self.tracing.tracer.start(parent.as_ref(), &span_name(component), &SpanKind::Internal);
-        SpanIds {
-            trace_id: span.trace_id(),
-            span_id: span.span_id(),
-            parent: parent.map(|parent| parent.span_id()),
-            sampled: span.is_sampled(),
-        }
     }
 
     fn start_refused(
@@ -373,37 +366,6 @@ impl SessionRecorder {
             context.staged.set(self.quality.series(&[component]), score.get());
         }
     }
-
-    fn finish_span(&self, context: &mut Context<'_>, session: &Session, status: EndedStatus, end: SystemTime) {
-        if !session.span.sampled || session.span_elsewhere {
-            return;
-        }
-        let mut attributes = vec![
-            KeyValue::new("component_name", session.component_name.to_string()),
-            KeyValue::new("shell_type", session.shell_type.to_string()),
-            KeyValue::new("status", status.name()),
-        ];
-        attributes.extend(session.attributes.iter().cloned().map(key_value));
-        let finished = FinishedSpan {
-            name: span_name(&session.component_name),
-            kind: SpanKind::Internal,
-            start: time_of(session.start_ns),
-            end,
-            status: match status {
-                EndedStatus::Success => SpanStatus::Unset,
-                EndedStatus::Error => SpanStatus::error(ERROR),
-                EndedStatus::Timeout => SpanStatus::error("nothing was heard of the session any more"),
-            },
-            attributes,
-        };
-        let data = self.tracing.tracer.finish(session.span.context(), session.span.parent, finished);
-        context.staged.spans.push(data);
-    }
-}
-
-/// The name of a session's span.
-pub(crate) fn span_name(component: &str) -> String {
-    format!("session {component}")
 }
 
 /// The whole id, the short id and the time of a start.
@@ -415,43 +377,6 @@ fn identity(event: &Event, start: &SessionStart) -> (SessionId, SessionId, Times
         SessionId::derive_short(&start.component_name, time),
         time,
     )
-}
-
-/// The attributes of a session's span that its start tells.
-pub(crate) fn attributes(id: &SessionId, start: &SessionStart) -> Vec<KeyValue> {
-    let mut attributes = vec![
-        KeyValue::new("component_name", start.component_name.as_str().to_owned()),
-        KeyValue::new("shell_type", start.shell_type.as_str().to_owned()),
-    ];
-    attributes.extend(span_attributes(id, start).into_iter().map(key_value));
-    attributes
-}
-
-fn key_value((key, value): (String, SpanValue)) -> KeyValue {
-    match value {
-        SpanValue::Int(value) => KeyValue::new(key, value),
-        SpanValue::Text(value) => KeyValue::new(key, value),
-    }
-}
-
-/// What only the span tells, under the names of OpenTelemetry's semantic conventions.
-fn span_attributes(id: &SessionId, start: &SessionStart) -> Vec<(String, SpanValue)> {
-    let text = |key: &str, value: &str| (key.to_owned(), SpanValue::Text(value.to_owned()));
-    let mut attributes = vec![
-        text("session.id", id.as_str()),
-        text("host.name", start.hostname.as_str()),
-        ("process.pid".to_owned(), SpanValue::Int(i64::from(start.pid))),
-        text("user.name", start.user.username.as_str()),
-        text("process.working_directory", start.environment.cwd.as_str()),
-        text("os.description", start.environment.platform.as_str()),
-    ];
-    if let Some(version) = &start.environment.python_version {
-        attributes.push(text("process.runtime.name", "python"));
-        attributes.push(text("process.runtime.version", version.as_str()));
-    }
-    attributes.extend(start.protocol_version.as_ref().map(|version| text(PROTOCOL_VERSION, version.as_str())));
-    attributes.extend(start.transport.map(|transport| text(TRANSPORT, transport.label())));
-    attributes
 }
 
 fn ended_outcome(id: &str, span: SpanIds) -> Outcome {

@@ -15,6 +15,7 @@ mod body;
 mod connection;
 mod error;
 mod metrics;
+pub(crate) mod origin;
 mod request;
 mod router;
 mod stop;

@@ -10,7 +10,7 @@ use super::request::is_grpc;
 use crate::Bridge;
 use crate::config::Config;
 use crate::expose::Live;
-use crate::{expose, ingest};
+use crate::{expose, ingest, mcp};
 
 /// Everything: HTTP and gRPC.
 pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router, live: Option<&Live>) -> Result<Router, ServeError> {
@@ -21,6 +21,7 @@ pub(super) fn all(bridge: &Bridge, config: &Config, grpc: Router, live: Option<&
         .merge(bridge.breakers_service())
         .merge(expose::health_router(bridge))
         .merge(ingest::http::router(bridge, &config.limits))
+        .merge(mcp::router(bridge, config))
         .merge(grpc)
         .merge(live.map(Live::router).unwrap_or_default());
     Ok(observed(bridge, config, closed(router)))

@@ -26,10 +26,7 @@ impl Hosts {
         if !self.sessions.contains_key(host) && self.sessions.len() >= MOST_HOSTS {
             return Ok(false);
         }
-        store
-            .db()
-            .prepare_cached("INSERT OR REPLACE INTO hosts (host, sessions) VALUES (?1, ?2)")?
-            .execute(params![host, i64::try_from(sessions).unwrap_or(i64::MAX)])?;
+        write(store, host, sessions)?;
         let before = self.sessions.insert(host.to_owned(), sessions).unwrap_or(0);
         self.total = self.total.saturating_sub(before).saturating_add(sessions);
         Ok(true)
@@ -40,14 +37,27 @@ impl Hosts {
         self.total
     }
 
+    /// What is in memory stays where the store cannot be read.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
-        self.sessions.clear();
         let mut statement = store.db().prepare_cached("SELECT host, sessions FROM hosts")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            self.sessions.insert(row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0));
-        }
-        self.total = self.sessions.values().sum();
+        let reports =
+            statement.query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?;
+        self.sessions = reports.collect::<Result<_, _>>()?;
+        self.total = self.sessions.values().fold(0, |total, sessions| total.saturating_add(*sessions));
         Ok(())
     }
+
+    /// Writes the reports to a store in place of those that it has.
+    pub(super) fn write_all(&self, store: &Store) -> Result<(), StoreError> {
+        store.db().execute("DELETE FROM hosts", [])?;
+        self.sessions.iter().try_for_each(|(host, sessions)| write(store, host, *sessions))
+    }
+}
+
+fn write(store: &Store, host: &str, sessions: u64) -> Result<(), StoreError> {
+    store
+        .db()
+        .prepare_cached("INSERT OR REPLACE INTO hosts (host, sessions) VALUES (?1, ?2)")?
+        .execute(params![host, i64::try_from(sessions).unwrap_or(i64::MAX)])?;
+    Ok(())
 }

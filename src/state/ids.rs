@@ -21,6 +21,8 @@ pub struct EventIds {
     batches: VecDeque<Batch>,
     /// The ids of the batch that is not committed yet.
     pending: Vec<u128>,
+    /// The last batch is written and not committed yet.
+    unkept: bool,
     next_batch: i64,
     most: usize,
     horizon_ms: i64,
@@ -40,6 +42,7 @@ impl EventIds {
             order: VecDeque::new(),
             batches: VecDeque::new(),
             pending: Vec::new(),
+            unkept: false,
             next_batch: 1,
             most: config.dedupe_max,
             horizon_ms: i64::try_from(config.dedupe_horizon.as_millis()).unwrap_or(i64::MAX),
@@ -58,16 +61,36 @@ impl EventIds {
         }
     }
 
+    /// The batch is committed.
+    pub(super) fn keep(&mut self) {
+        self.unkept = false;
+    }
+
+    /// Writes the ids of the committed batches to a store in place of those that it has. Another id there would make a
+    /// refused event seem to be recorded.
+    pub(super) fn write_all(&mut self, store: &Store) -> Result<(), StoreError> {
+        if std::mem::take(&mut self.unkept)
+            && let Some(last) = self.batches.pop_back()
+        {
+            self.order.truncate(self.order.len().saturating_sub(last.ids));
+        }
+        store.db().execute("DELETE FROM event_ids", [])?;
+        let mut ids = self.order.iter();
+        for batch in &self.batches {
+            let blob: Vec<u8> = ids.by_ref().take(batch.ids).flat_map(|id| id.to_be_bytes()).collect();
+            insert(store, batch.row, batch.at_ms, &blob)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn write(&mut self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
         if self.pending.is_empty() {
             return Ok(());
         }
         let blob: Vec<u8> = self.pending.iter().flat_map(|id| id.to_be_bytes()).collect();
-        store
-            .db()
-            .prepare_cached("INSERT INTO event_ids (batch, at_ms, ids) VALUES (?1, ?2, ?3)")?
-            .execute(params![self.next_batch, now_ms, blob])?;
+        insert(store, self.next_batch, now_ms, &blob)?;
         self.batches.push_back(Batch { row: self.next_batch, at_ms: now_ms, ids: self.pending.len() });
+        self.unkept = true;
         self.next_batch += 1;
         self.order.extend(self.pending.drain(..));
         if self.order.len() > self.most {
@@ -94,32 +117,40 @@ impl EventIds {
         Ok(())
     }
 
+    /// What is in memory stays where the store cannot be read.
     pub(super) fn load(&mut self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
-        self.known.clear();
-        self.order.clear();
-        self.batches.clear();
-        self.pending.clear();
-        self.next_batch = 1;
+        let (mut known, mut order, mut batches) = (HashSet::new(), VecDeque::new(), VecDeque::new());
+        let mut next_batch = 1;
         let mut statement = store.db().prepare_cached("SELECT batch, at_ms, ids FROM event_ids ORDER BY batch")?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
             let (number, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
-            self.next_batch = number + 1;
+            next_batch = number + 1;
             if at_ms < now_ms.saturating_sub(self.horizon_ms) {
                 continue;
             }
-            let before = self.order.len();
+            let before = order.len();
             for id in row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?.chunks_exact(16) {
                 let mut bytes = [0; 16];
                 bytes.copy_from_slice(id);
                 let id = u128::from_be_bytes(bytes);
-                self.known.insert(id);
-                self.order.push_back(id);
+                known.insert(id);
+                order.push_back(id);
             }
-            self.batches.push_back(Batch { row: number, at_ms, ids: self.order.len() - before });
+            batches.push_back(Batch { row: number, at_ms, ids: order.len() - before });
         }
+        let Self { most, horizon_ms, .. } = *self;
+        *self = Self { known, order, batches, pending: Vec::new(), unkept: false, next_batch, most, horizon_ms };
         Ok(())
     }
+}
+
+fn insert(store: &Store, batch: i64, at_ms: i64, ids: &[u8]) -> Result<(), StoreError> {
+    store
+        .db()
+        .prepare_cached("INSERT INTO event_ids (batch, at_ms, ids) VALUES (?1, ?2, ?3)")?
+        .execute(params![batch, at_ms, ids])?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -203,19 +203,26 @@ impl Requests {
         late.take(TIMED_OUT_AT_ONCE).map(|(_, id)| Arc::clone(id)).collect()
     }
 
+    /// What is in memory stays where the store cannot be read.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
-        self.open.clear();
-        self.by_age.clear();
-        self.by_agent.clear();
         let mut statement = store.db().prepare_cached(
             "SELECT request_id, agent, operation, start_ns, opened_ms, trace_id, span_id, parent_span_id, sampled, \
              span_elsewhere FROM requests",
         )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            self.remember(read_request(row)?);
+        let requests: Vec<Request> = statement.query_map([], read_request)?.collect::<Result<_, _>>()?;
+        self.open.clear();
+        self.by_age.clear();
+        self.by_agent.clear();
+        for request in requests {
+            self.remember(request);
         }
         Ok(())
+    }
+
+    /// Writes the open requests to a store in place of those that it has.
+    pub(super) fn write_all(&self, store: &Store) -> Result<(), StoreError> {
+        store.db().execute("DELETE FROM requests", [])?;
+        self.open.values().try_for_each(|request| insert(store, request))
     }
 
     fn remember(&mut self, request: Request) {

@@ -135,9 +135,12 @@ pub struct Sessions {
     /// The active sessions of each short id, oldest first.
     by_short_id: HashMap<Arc<str>, Vec<Arc<str>>>,
     by_component: BTreeMap<Arc<str>, usize>,
+    /// How many ended sessions the store has.
+    ended: usize,
     most: usize,
     timeout: Duration,
     remember_ended: Duration,
+    most_ended: usize,
 }
 
 impl Sessions {
@@ -146,9 +149,11 @@ impl Sessions {
             active: HashMap::new(),
             by_short_id: HashMap::new(),
             by_component: BTreeMap::new(),
+            ended: 0,
             most: config.max_active,
             timeout: config.timeout,
             remember_ended: config.remember_ended,
+            most_ended: config.max_ended,
         }
     }
 
@@ -261,7 +266,24 @@ impl Sessions {
                 session.span.sampled,
                 now_ms,
             ])?;
+        self.ended += 1;
+        if self.ended > self.most_ended {
+            self.forget_ended(store)?;
+        }
         Ok(Some(session))
+    }
+
+    /// Forgets the sessions that ended first: the one that is too many, and one more where a bound was lowered.
+    fn forget_ended(&mut self, store: &Store) -> Result<(), StoreError> {
+        let forgotten = store
+            .db()
+            .prepare_cached(
+                "DELETE FROM ended_sessions WHERE session_id IN \
+                 (SELECT session_id FROM ended_sessions ORDER BY ended_ms LIMIT ?1)",
+            )?
+            .execute([if self.ended - self.most_ended > 1 { 2_i64 } else { 1 }])?;
+        self.ended = self.ended.saturating_sub(forgotten);
+        Ok(())
     }
 
     /// The ended sessions of that whole or short id, the last ended first.
@@ -299,23 +321,34 @@ impl Sessions {
 
     pub(super) fn prune(&mut self, store: &Store, now_ms: i64) -> Result<(), StoreError> {
         let oldest = now_ms.saturating_sub(i64::try_from(self.remember_ended.as_millis()).unwrap_or(i64::MAX));
-        store.db().prepare_cached("DELETE FROM ended_sessions WHERE ended_ms < ?1")?.execute([oldest])?;
+        let forgotten =
+            store.db().prepare_cached("DELETE FROM ended_sessions WHERE ended_ms < ?1")?.execute([oldest])?;
+        self.ended = self.ended.saturating_sub(forgotten);
         Ok(())
     }
 
+    /// What is in memory stays where the store cannot be read.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
-        self.active.clear();
-        self.by_short_id.clear();
-        self.by_component.clear();
         let mut statement = store.db().prepare_cached(
             "SELECT session_id, short_id, component_name, shell_type, start_ns, last_event_ns, heard_ms, trace_id, \
              span_id, parent_span_id, sampled, span_elsewhere, attributes FROM sessions ORDER BY start_ns, session_id",
         )?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            self.remember(read_session(row)?);
+        let sessions: Vec<Session> = statement.query_map([], read_session)?.collect::<Result<_, _>>()?;
+        let ended: i64 = store.db().query_row("SELECT count(*) FROM ended_sessions", [], |row| row.get(0))?;
+        self.ended = usize::try_from(ended).unwrap_or(0);
+        self.active.clear();
+        self.by_short_id.clear();
+        self.by_component.clear();
+        for session in sessions {
+            self.remember(session);
         }
         Ok(())
+    }
+
+    /// Writes the active sessions to a store in place of those that it has.
+    pub(super) fn write_all(&self, store: &Store) -> Result<(), StoreError> {
+        store.db().execute("DELETE FROM sessions", [])?;
+        self.active.values().try_for_each(|session| insert(store, session))
     }
 
     fn remember(&mut self, session: Session) {
@@ -394,4 +427,51 @@ fn read_ended(row: &Row<'_>) -> Result<Ended, rusqlite::Error> {
             sampled: row.get(7)?,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(number: u32) -> Session {
+        let span = SpanIds { trace_id: TraceId::from(1), span_id: SpanId::from(2), parent: None, sampled: true };
+        Session {
+            id: format!("a-{number}").into(),
+            short_id: "a".into(),
+            component_name: "a".into(),
+            shell_type: "Shell".into(),
+            start_ns: 1,
+            last_event_ns: 1,
+            heard_ms: 1,
+            stored_ms: 1,
+            span,
+            span_elsewhere: false,
+            attributes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_ended_sessions_are_bounded_and_the_first_go_first() {
+        let store = Store::in_memory().unwrap();
+        let with = |most| Sessions::new(&config::Sessions { max_ended: most, ..config::Sessions::default() });
+        let kept = |sessions: &Sessions| -> Vec<u32> {
+            (0..30).filter(|number| !sessions.ended(&store, &format!("a-{number}")).unwrap().is_empty()).collect()
+        };
+        let mut sessions = with(10);
+        let end = |sessions: &mut Sessions, number: u32| {
+            sessions.start(&store, session(number)).unwrap();
+            sessions.end(&store, &format!("a-{number}"), 2, EndedStatus::Success, i64::from(number)).unwrap().unwrap();
+        };
+        for number in 0..20 {
+            end(&mut sessions, number);
+        }
+        assert_eq!(kept(&sessions), (10..20).collect::<Vec<_>>());
+        // A lower bound is reached bit by bit, so that no transaction takes long.
+        let mut lower = with(5);
+        lower.load(&store).unwrap();
+        for number in 20..30 {
+            end(&mut lower, number);
+        }
+        assert_eq!(kept(&lower), (25..30).collect::<Vec<_>>());
+    }
 }

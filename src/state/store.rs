@@ -1,29 +1,34 @@
 //! The SQLite database: opened, locked, and brought to its schema.
 //!
-//! One file, `bridge.db`, in WAL mode with every commit synced. A person can look into it with the sqlite3 shell:
-//!
-//! | table | a row is |
-//! |---|---|
-//! | `meta` | a fact about the store itself, such as its `instance_id` |
-//! | `sessions` | an active session; times in nanoseconds since 1970, `heard_ms` by the bridge's own clock |
-//! | `ended_sessions` | a session that ended, kept to recognise a repeated end |
-//! | `event_ids` | the ids of one batch of events, 16 bytes each, kept to recognise a repeated event |
-//! | `hosts` | the active sessions that a host last reported |
-//! | `requests` | an open request; `opened_ms` by the bridge's own clock |
-//! | `ended_requests` | a request that ended, kept to recognise a repeated end; one without `end_ns` timed out |
-//! | `skill_invocations` | one use of a skill, the last `skills.max_invocations` that came |
-//! | `skills` | a skill with its totals, its last reported rate, and its phases in the order of their numbers |
-//! | `skill_days` | what came on one UTC day, which adds to a skill's totals |
-//! | `skill_slots` | five minutes of a skill in one phase (by number); `skill_id` 0 is all skills together |
-//! | `anomalies` | an anomaly, found or reported |
+//! One file, `bridge.db`, in WAL mode, every commit synced as `durability` says. A person can look into it with the sqlite3
+//! shell: docs/durability.md tells what a row of each table is, and what becomes of the database when the disk fails.
 
-use std::fs::{File, TryLockError};
+mod checkpoint;
+mod damage;
+mod error;
+mod salvage;
+
+pub use error::StoreError;
+
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use crate::config::Durability;
+use checkpoint::Checkpointer;
 
 /// The steps from each version of the schema to the next. A step that was released never changes: add another.
-const MIGRATIONS: &[&str] = &[SESSIONS, super::requests::MIGRATION, super::skills::SCHEMA];
+const MIGRATIONS: &[&str] = &[
+    SESSIONS,
+    super::requests::MIGRATION,
+    super::skills::SCHEMA,
+    super::series::MIGRATION,
+    super::breakers::MIGRATION,
+    super::outbox::MIGRATION,
+];
 
 /// The version of the schema, in the database's `user_version`.
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;
@@ -64,79 +69,203 @@ const SESSIONS: &str = "
     CREATE TABLE hosts (host TEXT PRIMARY KEY, sessions INTEGER NOT NULL) WITHOUT ROWID;
 ";
 
-/// Why the store cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The directory cannot be made or written.
-    #[error("the data directory {} cannot be written: {source}; give another with --data-dir, or use --ephemeral", dir.display())]
-    Unwritable {
-        /// The directory.
-        dir: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Another bridge has it open.
-    #[error("the data directory {} is in use by another bridge; stop that one, or give this one its own with --data-dir", dir.display())]
-    Locked {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// It was written by a newer version.
-    #[error("the database was written by a newer version of the bridge (schema {found}, this one knows {known})")]
-    Newer {
-        /// The version found.
-        found: i64,
-        /// The newest version known.
-        known: i64,
-    },
-    /// SQLite failed.
-    #[error("the store failed: {0}")]
-    Sqlite(#[from] rusqlite::Error),
-}
+/// The file that is locked while a bridge uses the directory.
+const LOCK: &str = "bridge.lock";
+
+/// How long the lock is waited for: a bridge that just ended may live on for a moment in a process that its program is
+/// about to start, which inherits the lock until then.
+const LOCK_PATIENCE: Duration = Duration::from_millis(250);
+
+/// How long a commit waits for another program that holds the database.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// A log larger than this is folded into the database by the writer itself, between two batches. The checkpoints have
+/// copied most of it by then.
+const LOG_BYTES: u64 = 64 << 20;
+
+/// A database that is damaged again so soon is not replaced again: something else must be wrong.
+const SOUND_FOR: Duration = Duration::from_secs(60);
 
 /// The open database, and the lock on its directory.
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    /// `None` is in memory.
+    disk: Option<Disk>,
+}
+
+/// What there is to a database on disk.
+#[derive(Debug)]
+struct Disk {
+    database: PathBuf,
+    durability: Durability,
+    checkpointer: Option<Checkpointer>,
+    /// The database could not be opened again: what is open in its place keeps nothing.
+    adrift: bool,
+    /// The files that were opened.
+    opened: Option<damage::Identity>,
+    /// When a damaged database was last replaced while it was in use.
+    replaced: Option<Instant>,
+    /// The log is not to be folded in before this.
+    fold_after: Option<Instant>,
+    /// The size of the log from which on the writer folds it in.
+    log_bytes: u64,
     /// Held as long as the store is open; the system gives it back however the process ends.
-    _lock: Option<File>,
+    lock: File,
 }
 
 impl Store {
-    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        let unwritable = |source| StoreError::Unwritable { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(unwritable)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(dir.join("bridge.lock"))
-            .map_err(unwritable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { dir: dir.to_owned() }),
-            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+    /// Opens the database in that directory. A damaged one is set aside, and a new one begun.
+    pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(|source| StoreError::Unwritable { dir: dir.to_owned(), source })?;
+        let lock = lock(dir)?;
+        let mut store = Self {
+            db: Connection::open_in_memory()?,
+            disk: Some(Disk {
+                database: dir.join("bridge.db"),
+                durability,
+                checkpointer: None,
+                adrift: true,
+                opened: None,
+                replaced: None,
+                fold_after: None,
+                log_bytes: LOG_BYTES,
+                lock,
+            }),
+        };
+        match store.attach(OpenFlags::default()) {
+            Err(error) if error.is_damage() => store.start_over(&error)?,
+            opened => opened?,
         }
-        let db = Connection::open(dir.join("bridge.db"))?;
-        Self::prepare(db, Some(lock))
+        Ok(store)
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {
-        Self::prepare(Connection::open_in_memory()?, None)
+        let db = Connection::open_in_memory()?;
+        migrate(&db, 0)?;
+        Ok(Self { db, disk: None })
     }
 
-    fn prepare(db: Connection, lock: Option<File>) -> Result<Self, StoreError> {
+    /// Sets a damaged database aside, and begins an empty one.
+    pub(super) fn start_over(&mut self, damage: &StoreError) -> Result<(), StoreError> {
+        let Some(database) = self.detach() else { return Ok(()) };
+        let aside = set_aside(&database)?;
+        self.attach(OpenFlags::default())?;
+        tracing::error!(
+            "{damage}; it was set aside as {}, and a new database was begun: what the old one held is not known any more",
+            aside.display()
+        );
+        Ok(())
+    }
+
+    /// A database with every row of a damaged one that can be read, to be exchanged for it; and the names of the tables
+    /// of which some cannot. `alive` is called now and then.
+    pub(super) fn rebuild(&self, alive: &dyn Fn()) -> Result<(Self, Vec<String>), StoreError> {
+        let Some(disk) = &self.disk else { return Ok((Self::in_memory()?, Vec::new())) };
+        if disk.replaced.is_some_and(|replaced| replaced.elapsed() < SOUND_FOR) {
+            let again = "and so was the one before it; look at the disk and the memory of the machine";
+            return Err(StoreError::Damaged(again.to_owned()));
+        }
+        let unfinished = unfinished(&disk.database);
+        match fs::remove_file(&unfinished) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(disk.unwritable(source)),
+            _ => {}
+        }
+        let db = Connection::open(&unfinished)?;
+        super::outbox::prepare_space(&db)?;
+        // It is worth nothing before it is whole, and synced then.
+        db.pragma_update(None, "journal_mode", "MEMORY")?;
+        db.pragma_update(None, "synchronous", "OFF")?;
+        migrate(&db, 0)?;
+        let incomplete = salvage::copy(&self.db, &db, alive)?;
+        Ok((Self { db, disk: None }, incomplete))
+    }
+
+    /// Sets the damaged database aside, and goes on with what was rebuilt of it.
+    pub(super) fn exchange(&mut self, rebuilt: Self, damage: &StoreError, lost: &[String]) -> Result<(), StoreError> {
+        drop(rebuilt);
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let unfinished = unfinished(&disk.database);
+        if let Some(dir) = disk.database.parent().filter(|dir| !dir.join(LOCK).exists()) {
+            // Who deleted the database may have deleted everything.
+            disk.lock = lock(dir)?;
+        }
+        // From here on a bridge that is killed finds it at its next start, once the damaged one is out of the way.
+        File::open(&unfinished)
+            .and_then(|file| file.sync_all())
+            .and_then(|()| fs::rename(&unfinished, self::rebuilt(&disk.database)))
+            .map_err(|source| disk.unwritable(source))?;
+        let Some(database) = self.detach() else { return Ok(()) };
+        let aside = set_aside(&database)?;
+        self.attach(OpenFlags::default())?;
+        if let Some(disk) = &mut self.disk {
+            disk.replaced = Some(Instant::now());
+        }
+        let aside = aside.display();
+        match lost {
+            [] => {
+                tracing::error!("{damage}; it was set aside as {aside}, and everything in it was copied to a new one")
+            }
+            lost => tracing::error!(
+                "{damage}; it was set aside as {aside}, and a new one was begun with what could be read and what is in \
+                 memory. Not all could be read of: {}",
+                lost.join(", ")
+            ),
+        }
+        Ok(())
+    }
+
+    /// Opens the database again: a connection does not notice that a file system may be written again. It is not made
+    /// anew where it is gone: its file system may be.
+    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
+        self.attach(OpenFlags::SQLITE_OPEN_READ_WRITE)
+    }
+
+    /// Finds out whether what is open is still what lies in the directory: else what is committed would be lost with the
+    /// process, and nobody would know.
+    pub(super) fn check_place(&self) -> Result<(), StoreError> {
+        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.adrift) else { return Ok(()) };
+        if disk.opened == damage::Identity::of(&disk.database) {
+            return Ok(());
+        }
+        Err(StoreError::Damaged("its files were deleted or replaced while they were in use".to_owned()))
+    }
+
+    /// Whether nothing can be kept before the database has been opened again.
+    pub(super) fn is_adrift(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.adrift)
+    }
+
+    /// Closes the database as it lies there; where it is.
+    fn detach(&mut self) -> Option<PathBuf> {
+        let disk = self.disk.as_mut()?;
+        disk.checkpointer = None;
+        // A connection must be there. This one has no tables, so that nothing seems to be kept.
+        self.db = Connection::open_in_memory().ok()?;
+        disk.adrift = true;
+        Some(disk.database.clone())
+    }
+
+    fn attach(&mut self, flags: OpenFlags) -> Result<(), StoreError> {
+        let Some(disk) = &mut self.disk else { return Ok(()) };
+        let rebuilt = rebuilt(&disk.database);
+        if !disk.database.exists() {
+            damage::rename_if_there(&rebuilt, &disk.database).map_err(|source| disk.unwritable(source))?;
+        }
+        damage::check_files(&disk.database)?;
+        let db = connect(&disk.database, disk.durability, flags)?;
+        let found = version(&db)?;
+        damage::check(&db, &MIGRATIONS[..found])?;
+        super::outbox::prepare_space(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        db.set_prepared_statement_cache_capacity(128);
-        let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-        if found > SCHEMA_VERSION {
-            return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
-        }
-        for (version, step) in (1..).zip(MIGRATIONS.iter()).skip(usize::try_from(found).unwrap_or(0)) {
-            db.execute_batch(&format!("BEGIN; {step} PRAGMA user_version = {version}; COMMIT;"))?;
-        }
-        Ok(Self { db, _lock: lock })
+        migrate(&db, found)?;
+        // The log is made when it is first looked into, if it is not there.
+        db.query_row("SELECT count(*) FROM meta", [], |_| Ok(()))?;
+        self.db = db;
+        disk.adrift = false;
+        disk.opened = damage::Identity::of(&disk.database);
+        disk.checkpointer = Some(Checkpointer::start(disk.database.clone(), disk.durability));
+        Ok(())
     }
 
     pub(super) fn begin(&self) -> Result<(), StoreError> {
@@ -144,7 +273,11 @@ impl Store {
     }
 
     pub(super) fn commit(&self) -> Result<(), StoreError> {
-        Ok(self.db.execute_batch("COMMIT")?)
+        self.db.execute_batch("COMMIT")?;
+        if let Some(checkpointer) = self.disk.as_ref().and_then(|disk| disk.checkpointer.as_ref()) {
+            checkpointer.committed();
+        }
+        Ok(())
     }
 
     pub(super) fn roll_back(&self) {
@@ -152,6 +285,37 @@ impl Store {
             // A failure leaves the transaction to SQLite, which ends it by itself.
             let _ = self.db.execute_batch("ROLLBACK");
         }
+    }
+
+    /// Begins the log anew where it is long: something for between two commits. What is left to copy is what came during
+    /// the last checkpoint.
+    pub(super) fn bound_log(&mut self) {
+        let Some(disk) = &self.disk else { return };
+        let size = fs::metadata(damage::beside(&disk.database, "-wal")).map_or(0, |metadata| metadata.len());
+        if size > disk.log_bytes && disk.fold_after.is_none_or(|after| after <= Instant::now()) {
+            self.fold_log();
+        } else if disk.checkpointer.as_ref().is_some_and(Checkpointer::take_long) {
+            self.checkpoint("RESTART");
+        }
+    }
+
+    /// Folds the log into the database, and gives its room back.
+    pub(super) fn fold_log(&mut self) {
+        let folded = self.checkpoint("TRUNCATE");
+        if let Some(disk) = &mut self.disk {
+            disk.fold_after = (!folded).then(|| Instant::now() + Duration::from_secs(1));
+        }
+    }
+
+    /// A checkpoint by the writer; whether all of the log was copied. Who reads just now is not waited for.
+    fn checkpoint(&self, mode: &str) -> bool {
+        let done = self.db.busy_timeout(Duration::ZERO).and_then(|()| {
+            self.db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok(row.get::<_, i64>(0)? == 0))
+        });
+        if let Err(error) = self.db.busy_timeout(BUSY) {
+            tracing::debug!(%error, "the time to wait for other programs could not be set");
+        }
+        done.unwrap_or(false)
     }
 
     pub(super) fn meta(&self, key: &str, make: impl FnOnce() -> String) -> Result<String, StoreError> {
@@ -175,53 +339,94 @@ impl Store {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_second_store_on_the_same_directory_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Store::open(dir.path()).unwrap();
-        assert!(matches!(Store::open(dir.path()), Err(StoreError::Locked { .. })));
-        drop(first);
-        Store::open(dir.path()).unwrap();
-    }
-
-    #[test]
-    fn a_newer_schema_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        drop(Store::open(dir.path()).unwrap());
-        let db = Connection::open(dir.path().join("bridge.db")).unwrap();
-        db.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
-        drop(db);
-        assert!(matches!(Store::open(dir.path()), Err(StoreError::Newer { .. })));
-    }
-
-    #[test]
-    fn every_older_schema_is_brought_to_the_newest_and_keeps_its_rows() {
-        for version in 1..MIGRATIONS.len() {
-            let dir = tempfile::tempdir().unwrap();
-            let db = Connection::open(dir.path().join("bridge.db")).unwrap();
-            for step in &MIGRATIONS[..version] {
-                db.execute_batch(step).unwrap();
-            }
-            db.pragma_update(None, "user_version", version as i64).unwrap();
-            db.execute("INSERT INTO hosts (host, sessions) VALUES ('a', 3)", []).unwrap();
-            drop(db);
-            let store = Store::open(dir.path()).unwrap();
-            let count = |table: &str| -> i64 {
-                store.db().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
-            };
-            assert_eq!((count("hosts"), count("skills")), (1, 0));
-        }
-    }
-
-    #[test]
-    fn the_instance_id_is_made_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Store::open(dir.path()).unwrap().meta("instance_id", || "one".to_owned()).unwrap();
-        let second = Store::open(dir.path()).unwrap().meta("instance_id", || "two".to_owned()).unwrap();
-        assert_eq!((first.as_str(), second.as_str()), ("one", "one"));
+impl Drop for Store {
+    fn drop(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        disk.checkpointer = None;
+        // The last connection that is closed folds the log in and deletes it. Where that fails, the next start does it.
+        let _ = self.db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
     }
 }
+
+impl Disk {
+    fn unwritable(&self, source: std::io::Error) -> StoreError {
+        unwritable(&self.database, source)
+    }
+}
+
+/// Opens a database and changes nothing in it, not even when it is closed: a damaged one is set aside as it was found.
+fn untouched(database: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let db = Connection::open_with_flags(database, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.pragma_update(None, "wal_autocheckpoint", 0)?;
+    db.busy_timeout(BUSY)?;
+    Ok(db)
+}
+
+/// A connection that writes.
+fn connect(database: &Path, durability: Durability, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let db = untouched(database, flags)?;
+    let synchronous = match durability {
+        Durability::Full => "FULL",
+        Durability::Normal => "NORMAL",
+        Durability::Off => "OFF",
+    };
+    db.pragma_update(None, "synchronous", synchronous)?;
+    // Only macOS tells the two apart: there a mere fsync leaves the data in the drive's cache.
+    db.pragma_update(None, "fullfsync", durability == Durability::Full)?;
+    db.set_prepared_statement_cache_capacity(128);
+    Ok(db)
+}
+
+/// Takes the lock of a directory.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let unwritable = |source| StoreError::Unwritable { dir: dir.to_owned(), source };
+    let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(unwritable)?;
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => std::thread::sleep(LOCK_PATIENCE / 10),
+            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked { dir: dir.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(unwritable(source)),
+        }
+    }
+}
+
+/// The version of the schema that is found.
+fn version(db: &Connection) -> Result<usize, StoreError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SCHEMA_VERSION {
+        return Err(StoreError::Newer { found, known: SCHEMA_VERSION });
+    }
+    usize::try_from(found).map_err(|_| StoreError::Damaged(format!("its schema has the version {found}")))
+}
+
+/// Brings the schema of that version to the newest.
+fn migrate(db: &Connection, found: usize) -> Result<(), StoreError> {
+    for (version, step) in (1..).zip(MIGRATIONS.iter()).skip(found) {
+        db.execute_batch(&format!("BEGIN; {step} PRAGMA user_version = {version}; COMMIT;"))?;
+    }
+    Ok(())
+}
+
+fn set_aside(database: &Path) -> Result<PathBuf, StoreError> {
+    damage::set_aside(database).map_err(|source| unwritable(database, source))
+}
+
+fn unwritable(database: &Path, source: std::io::Error) -> StoreError {
+    StoreError::Unwritable { dir: database.parent().unwrap_or(database).to_owned(), source }
+}
+
+/// Where a damaged database is rebuilt.
+fn unfinished(database: &Path) -> PathBuf {
+    damage::beside(database, ".rebuilding")
+}
+
+/// What was rebuilt, whole, until it has the database's own name.
+fn rebuilt(database: &Path) -> PathBuf {
+    damage::beside(database, ".rebuilt")
+}
+
+#[cfg(test)]
+mod tests;

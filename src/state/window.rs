@@ -36,9 +36,19 @@ impl Window {
             }
             return;
         }
-        let gone = (self.latest.len() + samples.len()).saturating_sub(self.capacity);
+        self.extend_parts(samples.iter().map(|sample| sample.parts()));
+    }
+
+    /// The samples in parts of 2^-20 s, in the order of their coming.
+    pub(super) fn latest(&self) -> impl DoubleEndedIterator<Item = u64> {
+        self.latest.iter().copied()
+    }
+
+    /// Takes samples in parts of 2^-20 s, in the order of their coming.
+    pub(super) fn extend_parts(&mut self, samples: impl Iterator<Item = u64>) {
+        self.latest.extend(samples);
+        let gone = self.latest.len().saturating_sub(self.capacity);
         self.latest.drain(..gone);
-        self.latest.extend(samples.iter().map(|sample| sample.parts()));
         self.sorted.clear();
         self.sorted.extend(&self.latest);
         self.sorted.sort_unstable();

@@ -1,14 +1,16 @@
-//! What the SDK does not know, put right in the metrics that are pushed: above all the exemplars of each series.
+//! What the SDK does not know, put right in the metrics that are pushed: what each series had counted before this process
+//! started, when it began, and its exemplars.
 
 use std::time::UNIX_EPOCH;
 
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
-use opentelemetry_proto::tonic::metrics::v1::{self as otlp, exemplar, metric};
+use opentelemetry_proto::tonic::metrics::v1::{self as otlp, exemplar, metric, number_data_point};
 
+use super::base::{Distribution, sum};
+use super::instrument::Resolver;
 use super::push::Decorate;
-use super::series::Resolver;
-use super::{Exemplar, SCOPE, Telemetry};
+use super::{Exemplar, SCOPE, Series, Telemetry};
 
 impl Decorate for Telemetry {
     fn decorate(&self, request: &mut ExportMetricsServiceRequest) {
@@ -31,19 +33,60 @@ fn decorate(metric: &mut otlp::Metric, resolver: &Resolver<'_>) {
                     // The SDK starts from the extremes of the type, which nothing has measured.
                     (point.min, point.max) = (None, None);
                 }
-                point.exemplars = exemplars(resolver, &point.attributes);
+                let Some(series) = series(resolver, &point.attributes) else { continue };
+                begin(&mut point.start_time_unix_nano, &mut point.time_unix_nano, series);
+                if let Some(base) = series.base().distribution() {
+                    add_base(point, base);
+                }
+                point.exemplars = exemplars(series);
             }
         }
-        Some(metric::Data::Sum(sum)) if sum.is_monotonic => {
+        Some(metric::Data::Sum(sum)) => {
             for point in &mut sum.data_points {
-                point.exemplars = exemplars(resolver, &point.attributes);
+                let Some(series) = series(resolver, &point.attributes) else { continue };
+                begin(&mut point.start_time_unix_nano, &mut point.time_unix_nano, series);
+                if let Some(number_data_point::Value::AsInt(value)) = &mut point.value {
+                    *value = if sum.is_monotonic {
+                        // OTLP has no unsigned numbers.
+                        i64::try_from(series.base().counter(value.cast_unsigned())).unwrap_or(i64::MAX)
+                    } else {
+                        series.base().up_down_counter(*value)
+                    };
+                }
+                if sum.is_monotonic {
+                    point.exemplars = exemplars(series);
+                }
+            }
+        }
+        Some(metric::Data::Gauge(gauge)) => {
+            for point in &mut gauge.data_points {
+                let Some(series) = series(resolver, &point.attributes) else { continue };
+                begin(&mut point.start_time_unix_nano, &mut point.time_unix_nano, series);
             }
         }
         _ => {}
     }
 }
 
-fn exemplars(resolver: &Resolver<'_>, attributes: &[KeyValue]) -> Vec<otlp::Exemplar> {
+/// A point begins with its series. Where the clock was set back it also ends there: no point ends before it begins.
+fn begin(start_ns: &mut u64, time_ns: &mut u64, series: &Series) {
+    *start_ns = series.start_ns();
+    *time_ns = series.start_ns().max(*time_ns);
+}
+
+fn add_base(point: &mut otlp::HistogramDataPoint, base: &Distribution) {
+    point.count = point.count.wrapping_add(base.count);
+    point.sum = Some(point.sum.map_or(base.sum, |since| sum(base.sum, since)));
+    for (count, base) in point.bucket_counts.iter_mut().zip(&base.buckets) {
+        *count = count.wrapping_add(*base);
+    }
+    if base.count > 0 {
+        point.min = Some(point.min.map_or(base.min, |since| since.min(base.min)));
+        point.max = Some(point.max.map_or(base.max, |since| since.max(base.max)));
+    }
+}
+
+fn series<'r>(resolver: &'r Resolver<'_>, attributes: &[KeyValue]) -> Option<&'r Series> {
     let pairs = attributes.iter().map(|attribute| {
         let value = match attribute.value.as_ref().and_then(|value| value.value.as_ref()) {
             Some(any_value::Value::StringValue(value)) => Some(value.as_str()),
@@ -51,7 +94,10 @@ fn exemplars(resolver: &Resolver<'_>, attributes: &[KeyValue]) -> Vec<otlp::Exem
         };
         (attribute.key.as_str(), value)
     });
-    let Some(series) = resolver.series_of(pairs) else { return Vec::new() };
+    resolver.series_of(pairs).map(|series| &**series)
+}
+
+fn exemplars(series: &Series) -> Vec<otlp::Exemplar> {
     series.exemplars(|slots| slots.iter().flatten().map(to_otlp).collect())
 }
 

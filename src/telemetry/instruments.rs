@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use opentelemetry::metrics::Meter;
 
-use super::series::Instrument;
+use super::instrument::Instrument;
+use super::newcomers::Newcomers;
 use super::stream::Stream;
 use crate::catalog::Metric;
 use crate::catalog::metrics::BRIDGE_SERIES_OVERFLOW;
@@ -17,14 +18,14 @@ pub(super) struct Instruments {
 }
 
 impl Instruments {
-    pub(super) fn new(meter: &Meter, streams: Vec<(&'static Metric, Stream)>) -> Self {
+    pub(super) fn new(meter: &Meter, streams: Vec<(&'static Metric, Stream)>, newcomers: &Arc<Newcomers>) -> Self {
         // The counter of overflow is made first, because every other instrument counts into it.
         let (overflow, others): (Vec<_>, Vec<_>) =
             streams.into_iter().partition(|(metric, _)| metric.otel == BRIDGE_SERIES_OVERFLOW.otel);
         let mut by_name = HashMap::new();
         for (metric, stream) in overflow.into_iter().chain(others) {
             let overflows: Option<Arc<Instrument>> = by_name.get(BRIDGE_SERIES_OVERFLOW.otel).cloned();
-            by_name.insert(metric.otel, Arc::new(Instrument::new(meter, metric, stream, overflows)));
+            by_name.insert(metric.otel, Arc::new(Instrument::new(meter, metric, stream, overflows, newcomers)));
         }
         Self { by_name }
     }
@@ -38,5 +39,10 @@ impl Instruments {
     /// The instrument of that OpenTelemetry name.
     pub(super) fn named(&self, name: &str) -> Option<&Arc<Instrument>> {
         self.by_name.get(name)
+    }
+
+    /// All of them, in no telling order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Instrument>> {
+        self.by_name.values()
     }
 }

@@ -4,10 +4,13 @@
 //! `prometheus::Registry` all collect through it, because a second reader would double the cost of every measurement
 //! and its memory. The provider is never set as the global one.
 
+mod base;
 mod decorate;
 mod exemplar;
+mod instrument;
 mod instruments;
 mod intern;
+mod newcomers;
 mod order;
 pub mod push;
 mod push_stats;
@@ -19,11 +22,15 @@ mod stream;
 mod system;
 mod tracer;
 
+pub use base::HistogramValue;
+pub(crate) use base::{Base, Distribution, sum};
 pub use exemplar::{Exemplar, Link};
+pub use instrument::Instrument;
+pub(crate) use instrument::escape_label_value;
+pub(crate) use newcomers::Newcomer;
 pub(crate) use push_stats::PushStats;
 pub use resource::{instance_id, resource};
-pub(crate) use series::escape_label_value;
-pub use series::{Instrument, Series};
+pub use series::Series;
 pub use snapshot::{Family, Point, Snapshot, Value};
 pub(crate) use system::Sampler;
 pub use tracer::{EventTracer, FinishedSpan, sdk_sampler};
@@ -40,6 +47,7 @@ use opentelemetry_sdk::metrics::{Instrument as SdkInstrument, SdkMeterProvider};
 use crate::catalog::Metric;
 use crate::config::{ExemplarFilter, Metrics, View};
 use instruments::Instruments;
+use newcomers::Newcomers;
 use reader::SharedReader;
 use stream::Stream;
 
@@ -54,6 +62,7 @@ pub struct Telemetry {
     instruments: Instruments,
     resource: Resource,
     exemplars: bool,
+    newcomers: Arc<Newcomers>,
     /// Held while a batch is applied and while everything is collected: what is collected is whole batches.
     gate: Mutex<()>,
 }
@@ -95,14 +104,25 @@ impl Telemetry {
                 }
             })
             .build();
-        let instruments = Instruments::new(&provider.meter(SCOPE), streams);
+        let newcomers = Arc::<Newcomers>::default();
+        let instruments = Instruments::new(&provider.meter(SCOPE), streams, &newcomers);
         let exemplars = exemplar_filter == ExemplarFilter::TraceBased;
-        Ok(Self { provider, reader, instruments, resource, exemplars, gate: Mutex::default() })
+        Ok(Self { provider, reader, instruments, resource, exemplars, newcomers, gate: Mutex::default() })
     }
 
     /// The instrument of a metric of the catalog.
     pub fn instrument(&self, metric: &'static Metric) -> Arc<Instrument> {
         self.instruments.get(metric)
+    }
+
+    /// All instruments, in no telling order.
+    pub(crate) fn instruments(&self) -> impl Iterator<Item = &Arc<Instrument>> {
+        self.instruments.all()
+    }
+
+    /// The series that came since the last time and outlive a restart, in the order of their coming.
+    pub(crate) fn take_newcomers(&self) -> Vec<Newcomer> {
+        self.newcomers.take()
     }
 
     /// What the telemetry describes.

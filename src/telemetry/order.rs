@@ -10,7 +10,9 @@ use std::sync::Arc;
 use opentelemetry::{KeyValue, Value as AttributeValue};
 use opentelemetry_sdk::metrics::data::{GaugeDataPoint, HistogramDataPoint, SumDataPoint};
 
-use super::series::{Instrument, OVERFLOW_KEY, Series};
+use super::base::{Base, HistogramValue};
+use super::instrument::{Instrument, OVERFLOW_KEY};
+use super::series::Series;
 use super::snapshot::{Point, Value};
 
 /// A point of the SDK.
@@ -18,8 +20,8 @@ pub(super) trait Counted {
     /// The attributes, sorted by key.
     fn attributes(&self) -> impl Iterator<Item = &KeyValue>;
 
-    /// What was counted.
-    fn value(&self) -> Value<'_>;
+    /// What was counted since the start of the process, and before.
+    fn value<'p>(&'p self, base: &'p Base) -> Value<'p>;
 }
 
 /// The series in the order of the last collection, with all that printing them needs.
@@ -32,6 +34,8 @@ pub(super) struct Order {
     heads: String,
     /// Where the head of each series ends.
     ends: Vec<usize>,
+    /// What each had counted before this process started; empty where none had.
+    bases: Vec<Base>,
 }
 
 /// Stands for the address of a label value that is not there; no value is at this address.
@@ -55,31 +59,34 @@ impl Order {
             if !self.is(at, keys, point.attributes()) {
                 break point;
             }
-            each(self.point(at, point.value(), exemplified));
+            each(self.point(at, point, exemplified));
             at += 1;
         };
         let old = std::mem::take(self);
-        (0..at).for_each(|at| self.copy(&old, at, keys.len()));
+        let based = instrument.based();
+        (0..at).for_each(|at| self.copy(&old, at, keys.len(), based));
         let resolver = instrument.resolver();
         for point in std::iter::once(stray).chain(points) {
             if old.is(at, keys, point.attributes()) {
-                self.copy(&old, at, keys.len());
+                self.copy(&old, at, keys.len(), based);
                 at += 1;
             } else if let Some(series) = resolver.series(point.attributes()) {
                 self.add(
                     instrument,
                     series,
                     point.attributes().any(|attribute| attribute.key.as_str() == OVERFLOW_KEY),
+                    based,
                 );
             } else {
                 continue;
             }
-            each(self.point(self.series.len() - 1, point.value(), exemplified));
+            each(self.point(self.series.len() - 1, point, exemplified));
         }
         self.series.shrink_to_fit();
         self.addresses.shrink_to_fit();
         self.heads.shrink_to_fit();
         self.ends.shrink_to_fit();
+        self.bases.shrink_to_fit();
     }
 
     /// Whether the series at that place has these attributes.
@@ -105,8 +112,12 @@ impl Order {
         attributes.next().is_none()
     }
 
-    fn point<'p>(&'p self, at: usize, value: Value<'p>, exemplified: bool) -> Point<'p> {
-        Point { series: &self.series[at], value, head: self.head(at), exemplified }
+    fn point<'p, P: Counted>(&'p self, at: usize, counted: &'p P, exemplified: bool) -> Point<'p> {
+        Point { series: &self.series[at], value: counted.value(self.base(at)), head: self.head(at), exemplified }
+    }
+
+    fn base(&self, at: usize) -> &Base {
+        self.bases.get(at).unwrap_or(&Base::None)
     }
 
     fn head(&self, at: usize) -> &str {
@@ -114,15 +125,18 @@ impl Order {
         &self.heads[start..self.ends[at]]
     }
 
-    fn copy(&mut self, from: &Self, at: usize, keys: usize) {
+    fn copy(&mut self, from: &Self, at: usize, keys: usize, based: bool) {
         let width = width(keys);
         self.series.push(Arc::clone(&from.series[at]));
         self.addresses.extend_from_slice(&from.addresses[at * width..(at + 1) * width]);
         self.heads.push_str(from.head(at));
         self.ends.push(self.heads.len());
+        if based {
+            self.bases.push(from.base(at).clone());
+        }
     }
 
-    fn add(&mut self, instrument: &Instrument, series: &Arc<Series>, overflow: bool) {
+    fn add(&mut self, instrument: &Instrument, series: &Arc<Series>, overflow: bool, based: bool) {
         self.series.push(Arc::clone(series));
         let row = self.addresses.len();
         self.addresses.extend(instrument.sorted_values(series).map(|value| match value {
@@ -135,6 +149,9 @@ impl Order {
         }
         instrument.print_head(&mut self.heads, series, overflow);
         self.ends.push(self.heads.len());
+        if based {
+            self.bases.push(series.base().clone());
+        }
     }
 }
 
@@ -148,8 +165,8 @@ impl Counted for SumDataPoint<u64> {
         self.attributes()
     }
 
-    fn value(&self) -> Value<'_> {
-        Value::Counter(self.value())
+    fn value<'p>(&'p self, base: &'p Base) -> Value<'p> {
+        Value::Counter(base.counter(self.value()))
     }
 }
 
@@ -158,8 +175,8 @@ impl Counted for SumDataPoint<i64> {
         self.attributes()
     }
 
-    fn value(&self) -> Value<'_> {
-        Value::Gauge(self.value() as f64)
+    fn value<'p>(&'p self, base: &'p Base) -> Value<'p> {
+        Value::Gauge(base.up_down_counter(self.value()) as f64)
     }
 }
 
@@ -168,7 +185,7 @@ impl Counted for GaugeDataPoint<f64> {
         self.attributes()
     }
 
-    fn value(&self) -> Value<'_> {
+    fn value<'p>(&'p self, _: &'p Base) -> Value<'p> {
         Value::Gauge(self.value())
     }
 }
@@ -178,7 +195,7 @@ impl Counted for HistogramDataPoint<f64> {
         self.attributes()
     }
 
-    fn value(&self) -> Value<'_> {
-        Value::Histogram(self)
+    fn value<'p>(&'p self, base: &'p Base) -> Value<'p> {
+        Value::Histogram(HistogramValue::new(self, base))
     }
 }

@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use opentelemetry_sdk::metrics::data::{
-    AggregatedMetrics, HistogramDataPoint, Metric as SdkMetric, MetricData, ResourceMetrics,
-};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric as SdkMetric, MetricData, ResourceMetrics};
 
+use super::base::HistogramValue;
 use super::exemplar::Exemplar;
+use super::instrument::Instrument;
 use super::instruments::Instruments;
-use super::series::{Instrument, Series};
+use super::series::Series;
 
 /// What the SDK had counted at one moment.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ pub enum Value<'p> {
     /// A gauge's or an up-down counter's value.
     Gauge(f64),
     /// A histogram.
-    Histogram(&'p HistogramDataPoint<f64>),
+    Histogram(HistogramValue<'p>),
 }
 
 impl<'t> Snapshot<'t> {

@@ -56,7 +56,7 @@ impl Stream {
         }
         if self.kept.len() < metric.labels.len() {
             let mut keys: Vec<_> = self.kept.iter().map(|&index| metric.labels[index].into()).collect();
-            keys.push(super::series::OVERFLOW_KEY.into());
+            keys.push(super::instrument::OVERFLOW_KEY.into());
             view = view.with_allowed_attribute_keys(keys);
         }
         view.build().ok()

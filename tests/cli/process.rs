@@ -64,6 +64,11 @@ impl Serving {
         line.trim().trim_start_matches("http://").trim_end_matches("/v1/events").to_owned()
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address())
     }
@@ -73,10 +78,15 @@ impl Serving {
     }
 
     /// Sends it a signal by name, and waits for its end.
-    pub(crate) fn stop(mut self, signal: &str) -> (Option<i32>, Duration, String) {
-        let started = Instant::now();
-        let sent = Command::new("kill").arg(signal).arg(self.process.id().to_string()).status().unwrap();
+    pub(crate) fn stop(self, signal: &str) -> (Option<i32>, Duration, String) {
+        let sent = Command::new("kill").arg(signal).arg(self.id().to_string()).status().unwrap();
         assert!(sent.success());
+        self.wait()
+    }
+
+    /// Waits for its end: how it ended, how long that took, and what it logged.
+    pub(crate) fn wait(mut self) -> (Option<i32>, Duration, String) {
+        let started = Instant::now();
         let status = loop {
             if let Some(status) = self.process.try_wait().unwrap() {
                 break status;

@@ -91,6 +91,7 @@ fn the_pages_that_the_program_makes_are_fresh() {
     for (page, command) in [
         ("docs/metrics.md", ["catalog", "--format", "markdown"].as_slice()),
         ("docs/configuration.md", &["config", "--reference"]),
+        ("otel-config/bridge.yaml", &["config", "--example"]),
     ] {
         let path = format!("{}/{page}", env!("CARGO_MANIFEST_DIR"));
         let documented = fs::read_to_string(path).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcp_otel_bridge::catalog::Group;
-use mcp_otel_bridge::config::{Config, LogFormat, Sources, load};
+use mcp_otel_bridge::config::{Config, Durability, LogFormat, Sources, load};
 
 use crate::support::{error, errors, from_file, loaded, sources};
 
@@ -21,6 +21,7 @@ fn every_key_of_the_bridge_sets_its_value() {
 grpc: {listen: '[::1]:4320'}
 data_dir: /var/lib/bridge
 ephemeral: true
+durability: off
 log: {format: json, filter: 'mcp_otel_bridge=debug,warn'}
 limits:
   body_bytes: 1MiB
@@ -49,6 +50,7 @@ prometheus_metrics_path: /scrape
     assert_eq!(config.grpc_listen.unwrap().to_string(), "[::1]:4320");
     assert_eq!(config.data_dir.unwrap().to_str(), Some("/var/lib/bridge"));
     assert!(config.ephemeral);
+    assert_eq!(config.durability, Durability::Off);
     assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "mcp_otel_bridge=debug,warn"));
     let limits = config.limits;
     assert_eq!((limits.body_bytes, limits.connections, limits.queue_events), (1 << 20, 10, 20));
@@ -269,6 +271,34 @@ fn the_live_feed_is_set_by_its_keys() {
     assert!(warnings.iter().any(|warning| warning.contains("0.0.0.0:8765")), "{warnings:?}");
     let warnings = loaded("live: {enabled: false, listen: '0.0.0.0:8765'}\n", &[]).warnings;
     assert_eq!(warnings, ["live.listen has no effect: live.enabled is false"]);
+}
+
+#[test]
+fn who_may_ask_the_mcp_server_is_set_by_its_keys() {
+    let config = from_file(
+        "mcp: {allowed_hosts: [bridge.example, 'bridge.example:9090', '[::1]:80', 10.0.0.7], \
+         allowed_origins: ['https://a.example']}\n",
+    );
+    assert_eq!(config.mcp.allowed_hosts, ["bridge.example", "bridge.example:9090", "[::1]:80", "10.0.0.7"]);
+    assert_eq!(config.mcp.allowed_origins, ["https://a.example"]);
+    let env = [("MCP_OTEL_BRIDGE_MCP_ALLOWED_HOSTS", "a.example, b.example:80")];
+    assert_eq!(loaded("", &env).config.mcp.allowed_hosts, ["a.example", "b.example:80"]);
+    assert_eq!(loaded("", &[]).config.mcp, mcp_otel_bridge::config::Mcp::default());
+    for (yaml, wrong) in [
+        ("allowed_hosts: ['*']", "is not a host"),
+        ("allowed_hosts: ['https://a.example']", "is not a host"),
+        ("allowed_hosts: ['a.example/']", "is not a host"),
+        ("allowed_hosts: ['u@a.example']", "is not a host"),
+        ("allowed_hosts: ['a.example:port']", "is not a host"),
+        ("allowed_hosts: ['a.example:70000']", "is not a host"),
+        ("allowed_hosts: ['a.example:']", "is not a host"),
+        ("allowed_hosts: ['']", "is not a host"),
+        ("allowed_hosts: a.example", "not a list"),
+        ("allowed_origins: [a.example]", "is not an origin"),
+    ] {
+        let message = error(&format!("mcp: {{{yaml}}}\n"), &[]);
+        assert!(message.contains(wrong), "{yaml}: {message}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcp_otel_bridge::catalog::Group;
 use mcp_otel_bridge::config::{
     Config, ExemplarFilter, OTHER_VARIABLES, Otlp, PushMetrics, PushSpans, Sampler, Secret, Selector, Stream,
-    Temporality, TokenSource, View, reference, show,
+    Temporality, TokenSource, View, example, reference, show,
 };
 
 use crate::support::{file, from_file, loaded};
@@ -52,6 +52,8 @@ fn everything_set_loads_again() {
     config.live.listen = Some("[::1]:8765".parse().unwrap());
     config.live.interval = Duration::from_millis(1500);
     config.live.allowed_origins = vec!["https://grafana.example:3000".into(), "http://[::1]".into()];
+    config.mcp.allowed_hosts = vec!["bridge.example".into(), "[::1]:9090".into()];
+    config.mcp.allowed_origins = vec!["https://app.example".into()];
     config.limits.body_bytes = 12_345;
     config.limits.request = Duration::from_millis(61_001);
     config.views = vec![
@@ -229,5 +231,23 @@ fn the_variables_that_are_no_key_are_listed_once() {
     for (name, doc) in OTHER_VARIABLES {
         assert!(keys.iter().all(|key| key.env.iter().all(|other| other != name)), "{name}");
         assert!(doc.ends_with('.'), "{name}");
+    }
+}
+
+#[test]
+fn the_example_holds_every_key_and_loads_as_the_defaults() {
+    let text = example();
+    let loaded = loaded(&text, &[]);
+    assert_eq!(loaded.config, Config::default());
+    assert_eq!(loaded.warnings, Vec::<String>::new());
+    // Each key's line stands in it once for each time that the reference has it, with what it sets above it.
+    let lines: Vec<&str> = text.lines().map(|line| line.trim_start_matches(['#', ' ', '-'])).collect();
+    for key in reference() {
+        let name = key.path.rsplit('.').next().unwrap();
+        let found = lines.windows(2).any(|pair| {
+            pair[0] == format!("{} ({})", key.doc, key.takes)
+                && pair[1].strip_prefix(name).is_some_and(|rest| rest.starts_with(':'))
+        });
+        assert!(found, "{}", key.path);
     }
 }

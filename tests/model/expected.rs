@@ -26,7 +26,7 @@ struct Breaker {
 }
 
 /// All that was taken so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Model {
     totals: BTreeMap<String, f64>,
     sessions: Vec<Session>,

@@ -9,7 +9,6 @@
 
 #[path = "../support/peers/mod.rs"]
 mod peers;
-mod raw;
 mod right;
 #[path = "../support/workload.rs"]
 mod workload;
@@ -19,9 +18,9 @@ use std::path::Path;
 
 use peers::bridge::Bridge;
 use peers::prometheus::Prometheus;
+use peers::raw::{Raw, Vector};
 use peers::relay::Relay;
 use peers::until;
-use raw::{Raw, Vector};
 use right::{RIGHT, Right};
 use serde::Deserialize;
 use workload::Values;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::raw::{Raw, Vector};
 use crate::peers::labels;
+use crate::peers::raw::{Raw, Vector};
 
 const MINUTE: f64 = 60.0;
 const FIVE: f64 = 300.0;

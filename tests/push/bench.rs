@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mcp_otel_bridge::config::{Otlp, PushMetrics, PushSpans};
 use mcp_otel_bridge::telemetry::push::{
-    ItemOutcome, Push, PushError, PushParts, RequestOutcome, Signal, SpanSink, Stats,
+    ItemOutcome, MemoryShelf, Push, PushError, PushParts, RequestOutcome, Signal, SpanSink, Stats,
 };
 use opentelemetry::metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
@@ -122,18 +122,33 @@ impl Bench {
         Self::try_start(metrics, spans).unwrap()
     }
 
+    /// With room for so many bytes.
+    pub(crate) fn start_small(spans: PushSpans, max_bytes: u64) -> Self {
+        Self::try_start_with(None, Some(spans), max_bytes).unwrap()
+    }
+
     pub(crate) fn try_start(metrics: Option<PushMetrics>, spans: Option<PushSpans>) -> Result<Self, PushError> {
+        Self::try_start_with(metrics, spans, 64 << 20)
+    }
+
+    fn try_start_with(
+        metrics: Option<PushMetrics>,
+        spans: Option<PushSpans>,
+        max_bytes: u64,
+    ) -> Result<Self, PushError> {
         let resource = Resource::builder_empty().with_attribute(KeyValue::new("service.name", "bench")).build();
         let reader = SharedReader(Arc::new(ManualReader::builder().build()));
         let provider = SdkMeterProvider::builder().with_reader(reader.clone()).with_resource(resource.clone()).build();
         let meter: Meter = provider.meter("bench");
         let book = Arc::new(Book::default());
+        let shelf = MemoryShelf::new(max_bytes, Arc::clone(&book) as Arc<dyn Stats>).unwrap();
         let push = Push::start(PushParts {
             resource,
             metrics,
             spans,
             collect: Arc::new(move |rm| reader.collect(rm)),
             decorate: Arc::new(()),
+            shelf,
             stats: Arc::clone(&book) as Arc<dyn Stats>,
         })?;
         Ok(Self {

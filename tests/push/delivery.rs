@@ -102,10 +102,10 @@ fn deltas_add_up_to_the_total_across_an_outage() {
     let retries = bench.book.requests(Signal::Metrics, RequestOutcome::Retry);
     bench.calls.add(10, &[KeyValue::new("tool", "a")]);
     bench.calls.add(1, &[KeyValue::new("tool", "b")]);
-    let superseded = bench.book.items(Signal::Metrics, ItemOutcome::Superseded);
+    let queued = bench.book.items(Signal::Metrics, ItemOutcome::Queued);
     until("two intervals of outage", || {
         bench.book.requests(Signal::Metrics, RequestOutcome::Retry) >= retries + 2
-            && bench.book.items(Signal::Metrics, ItemOutcome::Superseded) >= superseded + 2
+            && bench.book.items(Signal::Metrics, ItemOutcome::Queued) >= queued + 4
     });
     bench.calls.add(100, &[KeyValue::new("tool", "a")]);
     bench.seconds.record(0.75, &[]);
@@ -144,6 +144,7 @@ fn deltas_add_up_to_the_total_across_an_outage() {
     let Some(Data::Sum(sum)) = &level.data else { panic!("{level:?}") };
     assert_eq!(sum.aggregation_temporality(), AggregationTemporality::Cumulative);
     assert_eq!(totals(&level), [4]);
+    assert_eq!(bench.book.items(Signal::Metrics, ItemOutcome::Superseded), 0, "no delta replaces another");
     bench.book.check(Signal::Metrics);
 }
 

@@ -219,16 +219,19 @@ fn what_is_refused_for_good_is_not_sent_again() {
 }
 
 #[test]
-fn a_full_queue_drops_its_oldest_spans_and_counts_them() {
+fn a_full_outbox_drops_its_oldest_spans_and_counts_them() {
     let mut collector = Collector::start();
     collector.kill();
-    let push = PushSpans { max_queue_size: 100, max_export_batch_size: 10, ..spans(otlp(collector.endpoint())) };
-    let bench = Bench::start_with(None, Some(push));
+    let push = PushSpans { max_export_batch_size: 10, ..spans(otlp(collector.endpoint())) };
+    // Room for something above a hundred spans, but not for a thousand.
+    let room = 20_000;
+    let bench = Bench::start_small(push, room);
     for first in (1..=1000).step_by(50) {
         bench.sink().send((first..first + 50).map(|id| span(id, true)).collect());
     }
     until("a request has failed", || bench.book.requests(Signal::Spans, RequestOutcome::Retry) >= 1);
     bench.book.check(Signal::Spans);
+    assert!(bench.book.bytes(Signal::Spans) <= room);
     collector.come_back();
     until("the rest is taken", || bench.book.waiting(Signal::Spans) == 0);
     let (taken, dropped) =

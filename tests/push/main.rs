@@ -7,5 +7,6 @@ mod bench;
 mod collector;
 mod delivery;
 mod faults;
+mod parts;
 mod secure;
 mod shutdown;

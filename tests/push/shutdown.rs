@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mcp_otel_bridge::config::{Otlp, PushMetrics, PushSpans};
-use mcp_otel_bridge::telemetry::push::{ItemOutcome, PushError, RequestOutcome, Signal};
+use mcp_otel_bridge::telemetry::push::{ItemOutcome, MemoryShelf, PushError, RequestOutcome, Signal};
 use opentelemetry_sdk::trace::SpanProcessor;
 
 use crate::bench::{Bench, LONG, metrics, otlp, span, spans, until};
@@ -86,6 +86,7 @@ fn a_collection_that_hangs_does_not_hold_up_a_shutdown() {
             Ok(())
         }),
         decorate: std::sync::Arc::new(()),
+        shelf: MemoryShelf::new(1 << 20, std::sync::Arc::new(())).unwrap(),
         stats: std::sync::Arc::new(()),
     })
     .unwrap();

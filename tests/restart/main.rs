@@ -3,6 +3,14 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod killed;
 mod memory;
+#[allow(dead_code, reason = "other tests use the rest of this")]
+#[path = "../cli/process.rs"]
+mod process;
+mod series;
 #[path = "../support/mod.rs"]
 mod support;
+mod torn;
+#[path = "../support/workload.rs"]
+mod workload;

@@ -43,6 +43,27 @@ fn starts_and_ends_are_emissions_of_their_component() {
 }
 
 #[test]
+fn what_a_host_had_to_leave_out_counts_once_for_each_heartbeat_that_tells_of_it() {
+    let bridge = bridge();
+    let id = send(&bridge, start("a-b", "2026-02-06T12:34:56Z", "00000001")).session_id.unwrap();
+    let beat = |session: &str, id: &str, dropped: Value| {
+        let event_id = format!("{id}-0000-4000-8000-000000000000");
+        json!({"event_type": "session_heartbeat", "event_id": event_id, "session_id": session, "dropped": dropped})
+    };
+    let first = beat(id.as_str(), "00000002", json!({"spool_full": 7, "unread": 0}));
+    for _ in 0..2 {
+        send(&bridge, first.clone());
+    }
+    // It counts for a session that is over, too.
+    send(&bridge, beat("gone", "00000003", json!({"spool_full": 1, "rejected": 2})));
+    let samples = Samples::of(&bridge);
+    let dropped = samples.named(&["bridge_wrap_dropped_total"]);
+    let expected = [("rejected", 2.0), ("spool_full", 8.0)];
+    let expected = expected.map(|(reason, count)| (format!("bridge_wrap_dropped_total{{reason=\"{reason}\"}}"), count));
+    assert_eq!(dropped.into_iter().collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn a_start_or_end_that_cannot_be_understood_is_a_failed_emission() {
     let good = start("a-b", "2026-02-06T12:34:56Z", "00000001");
     let bad = [

@@ -15,7 +15,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{Tra
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
-use opentelemetry_proto::tonic::metrics::v1::Metric;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, Sum};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding::Gzip;
@@ -49,6 +51,8 @@ pub struct Seen {
     pub spans: Vec<Got<ExportTraceServiceRequest>>,
     /// The answers to the next requests; success when there are none.
     pub answers: VecDeque<Answer>,
+    /// The most items that a request may have, and the answer to a larger one.
+    pub most: Option<(usize, Status)>,
 }
 
 impl Seen {
@@ -67,13 +71,40 @@ impl Seen {
     }
 }
 
+/// The name of each point's metric, its attributes, and its time.
+pub fn points(request: &ExportMetricsServiceRequest) -> Vec<(String, String, u64)> {
+    let metrics = request.resource_metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
+    let point = |metric: &Metric, attributes: &[KeyValue], time| (metric.name.clone(), format!("{attributes:?}"), time);
+    metrics
+        .flat_map(|metric| -> Vec<_> {
+            match metric.data.as_ref().unwrap() {
+                Data::Gauge(Gauge { data_points }) | Data::Sum(Sum { data_points, .. }) => {
+                    data_points.iter().map(|p| point(metric, &p.attributes, p.time_unix_nano)).collect()
+                }
+                Data::Histogram(histogram) => {
+                    histogram.data_points.iter().map(|p| point(metric, &p.attributes, p.time_unix_nano)).collect()
+                }
+                other => panic!("{other:?}"),
+            }
+        })
+        .collect()
+}
+
 #[derive(Clone, Default)]
 struct Service(Arc<Mutex<Seen>>);
 
 impl Service {
-    /// The items to reject, or the failure.
-    async fn answer(&self) -> Result<i64, Status> {
-        let answer = self.0.lock().unwrap().answers.pop_front();
+    /// The items to reject of so many, or the failure.
+    async fn answer(&self, items: usize) -> Result<i64, Status> {
+        let answer = {
+            let mut seen = self.0.lock().unwrap();
+            if let Some((most, status)) = &seen.most
+                && items > *most
+            {
+                return Err(status.clone());
+            }
+            seen.answers.pop_front()
+        };
         match answer {
             None => Ok(0),
             Some(Answer::Partial(rejected)) => Ok(rejected),
@@ -91,12 +122,13 @@ impl MetricsService for Service {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let (headers, _, request) = request.into_parts();
         let at = Instant::now();
+        let items = points(&request).len();
         let index = {
             let mut seen = self.0.lock().unwrap();
             seen.metrics.push(Got { at, headers, request, taken: false });
             seen.metrics.len() - 1
         };
-        let rejected = self.answer().await?;
+        let rejected = self.answer(items).await?;
         self.0.lock().unwrap().metrics[index].taken = true;
         let partial_success = (rejected > 0).then(|| ExportMetricsPartialSuccess {
             rejected_data_points: rejected,
@@ -114,12 +146,13 @@ impl TraceService for Service {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let (headers, _, request) = request.into_parts();
         let at = Instant::now();
+        let items = request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).sum();
         let index = {
             let mut seen = self.0.lock().unwrap();
             seen.spans.push(Got { at, headers, request, taken: false });
             seen.spans.len() - 1
         };
-        let rejected = self.answer().await?;
+        let rejected = self.answer(items).await?;
         self.0.lock().unwrap().spans[index].taken = true;
         let partial_success = (rejected > 0)
             .then(|| ExportTracePartialSuccess { rejected_spans: rejected, error_message: "too old".to_owned() });

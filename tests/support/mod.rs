@@ -4,5 +4,6 @@
 
 pub mod collector;
 pub mod events;
+pub mod files;
 pub mod samples;
 pub mod traced;

@@ -67,7 +67,7 @@ impl SessionGuard {
 
     /// Keeps the session from timing out.
     pub fn heartbeat(&self) {
-        let beat = SessionHeartbeat { session_id: self.id.clone() };
+        let beat = SessionHeartbeat { session_id: self.id.clone(), dropped: None };
         self.bridge.submit_and_forget(Source::Library, Event::new(beat));
     }
 

@@ -2,9 +2,11 @@
 
 mod hub;
 mod live;
+mod mcp;
 mod metrics;
 mod otlp;
 mod own;
+mod pages;
 mod resource;
 mod skills;
 mod traces;
@@ -28,10 +30,17 @@ pub(super) static FILE: Table<Draft> = Table::<Draft>::new(&[
         |d| d.config.ephemeral,
         "Keep everything in memory: nothing outlives the process."
     ),
+    value!(
+        "durability",
+        own::DURABILITY,
+        |d| d.config.durability,
+        "What an acknowledged event survives (docs/durability.md): a loss of power (`full`), or only a kill of the bridge (`normal`, `off`)."
+    ),
     section!("log", own::LOG, |d| d.config.log, "How the bridge logs."),
     section!("auth", own::AUTH, |d| d.auth, "The bearer token that requests must carry."),
     section!("limits", own::LIMITS, |d| d.config.limits, "Bounds on what clients may ask for."),
     section!("metrics", own::METRICS, |d| *d, "What is recorded."),
+    section!("outbox", own::OUTBOX, |d| d.config.outbox, "What waits for the collector."),
     section!("sessions", own::SESSIONS, |d| d.config.sessions, "How sessions are remembered."),
     section!("events", own::EVENTS, |d| d.config.events, "How repeated events are recognised."),
     section!("requests", hub::REQUESTS, |d| d.config.requests, "How open requests of a hub are remembered."),
@@ -45,6 +54,7 @@ pub(super) static FILE: Table<Draft> = Table::<Draft>::new(&[
     ),
     section!("skills", skills::SKILLS, |d| d.config.skills, "How skills are remembered and watched."),
     section!("live", live::LIVE, |d| *d, "The live feed (docs/live-feed.md)."),
+    section!("mcp", mcp::MCP, |d| d.config.mcp, "The bridge's own MCP server (docs/mcp.md)."),
     own::FILE_FORMAT,
     value!("disabled", super::codec::BOOL, |d| d.disabled, "Turn off push and traces; the scrape goes on."),
     section!("resource", resource::RESOURCE, |d| d.config.resource, "What the telemetry describes."),

@@ -6,7 +6,7 @@ use crate::catalog::Group;
 use crate::config::codec::{ADDRESS, BOOL, COUNT, Codec, DURATION, FILTER, PATH, PORT, SIZE, TEXT, Wrong, choice};
 use crate::config::draft::{Auth, Draft, Pair};
 use crate::config::key::{Inside, Key, Table, optional, section, value};
-use crate::config::model::{CircuitBreakers, Events, Limits, Log, LogFormat, Sessions};
+use crate::config::model::{CircuitBreakers, Durability, Events, Limits, Log, LogFormat, Outbox, Sessions};
 
 /// Ten years: longer waits overflow clocks, and mean "never" anyway.
 pub(super) const LONGEST: u64 = 3_650 * 86_400_000;
@@ -37,6 +37,12 @@ pub(super) const DATA_DIR: Key<Draft> = Key {
     show: |draft| draft.config.data_dir.as_ref().map(PATH.show),
     inside: Inside::Value(|| PATH.describe()),
 };
+
+choice! {
+    DURABILITY: Durability, "a durability", [
+        "full" => Durability::Full, "normal" => Durability::Normal, "off" => Durability::Off
+    ]
+}
 
 choice! {
     FORMAT: LogFormat, "a log format", ["human" => LogFormat::Human, "json" => LogFormat::Json]
@@ -137,6 +143,22 @@ pub(super) static LIMITS: Table<Limits> = Table::<Limits>::new(&[
     value!("shutdown", DURATION.within(1, LONG), |l| l.shutdown, "From the signal to stop to the end of the process."),
 ]);
 
+pub(super) static OUTBOX: Table<Outbox> = Table::<Outbox>::new(&[Key {
+    name: "max_bytes",
+    doc: "The most bytes of spans and metrics that wait for the collector; beyond it the oldest go first. By default \
+          1GiB where they wait on disk, 64MiB where nothing outlives the process.",
+    read: |outbox, node, reader| {
+        if let Some(size) = reader.value(node, &OUTBOX_SIZE) {
+            outbox.max_bytes = Some(size);
+        }
+    },
+    show: |outbox| outbox.max_bytes.as_ref().map(OUTBOX_SIZE.show),
+    inside: Inside::Value(|| OUTBOX_SIZE.describe()),
+}]);
+
+/// From what one batch of spans may take to what one file should.
+const OUTBOX_SIZE: Codec<usize> = SIZE.within(1 << 20, 1024 * GIB);
+
 pub(super) static METRICS: Table<Draft> = Table::<Draft>::new(&[
     section!("groups", GROUPS, |d| d.groups, "The groups of metrics, each on or off."),
     value!(
@@ -182,6 +204,12 @@ pub(super) static SESSIONS: Table<Sessions> = Table::<Sessions>::new(&[
         DURATION.within(1, LONGEST),
         |s| s.remember_ended,
         "How long ended sessions are remembered."
+    ),
+    value!(
+        "max_ended",
+        COUNT.within(1, 10_000_000),
+        |s| s.max_ended,
+        "The most ended sessions that are remembered; those that ended first are forgotten first."
     ),
 ]);
 

@@ -63,7 +63,12 @@ static BATCH: Table<SpansPush> = Table::<SpansPush>::new(&[
         |push| push.export_timeout,
         "How long one export may take, in milliseconds."
     ),
-    value!("max_queue_size", COUNT.within(1, MOST_SPANS), |push| push.max_queue_size, "The most spans that may wait."),
+    value!(
+        "max_queue_size",
+        COUNT.within(1, MOST_SPANS),
+        |push| push.max_queue_size,
+        "The most spans of the SDK's tracers that may wait to be filed; what is filed waits in the `outbox`."
+    ),
     optional!(
         "max_export_batch_size",
         COUNT.within(1, MOST_SPANS),

@@ -50,6 +50,10 @@ macro_rules! choices {
             impl Field for $Name {
                 const EXPECTED: &'static str = $expected;
 
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({"type": "string", "enum": Self::ALL})
+                }
+
                 fn read(value: &Value<'_>) -> Result<Self, Fault> {
                     match value {
                         Value::String(name) => {

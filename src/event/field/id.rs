@@ -4,12 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::Invalid;
 use crate::event::source::{Fault, Field, Value};
 
 const EXPECTED: &str = "a UUID in its hyphenated form, such as 550e8400-e29b-41d4-a716-446655440000";
+const PATTERN: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
 /// The length of the hyphenated form; no other form has it.
 const LENGTH: usize = 36;
 
@@ -62,6 +64,10 @@ impl Serialize for EventId {
 
 impl Field for EventId {
     const EXPECTED: &'static str = EXPECTED;
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "format": "uuid", "pattern": PATTERN})
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match value {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::Invalid;
 use crate::event::source::{Fault, Field, Value};
@@ -19,6 +20,15 @@ fn as_it_is(value: f64) -> f64 {
 /// bucket.
 fn rounded_down(value: f64) -> f64 {
     (value * PARTS).floor() / PARTS + 0.0
+}
+
+/// The bounds of what JSON can hold go without saying.
+fn real_schema(min: f64, max: f64) -> serde_json::Value {
+    if (min, max) == (f64::MIN, f64::MAX) { json!({"type": "number"}) } else { bounded("number", min, max) }
+}
+
+fn bounded(kind: &str, min: impl Serialize, max: impl Serialize) -> serde_json::Value {
+    json!({"type": kind, "minimum": min, "maximum": max})
 }
 
 macro_rules! reals {
@@ -56,6 +66,10 @@ macro_rules! reals {
 
             impl Field for $Name {
                 const EXPECTED: &'static str = $expected;
+
+                fn schema() -> serde_json::Value {
+                    real_schema(Self::MIN, Self::MAX)
+                }
 
                 fn read(value: &Value<'_>) -> Result<Self, Fault> {
                     let number = value.real().ok_or_else(|| Fault::wrong_type($expected, value))?;
@@ -136,6 +150,10 @@ macro_rules! integers {
             impl Field for $Name {
                 const EXPECTED: &'static str = $expected;
 
+                fn schema() -> serde_json::Value {
+                    bounded("integer", Self::MIN, Self::MAX)
+                }
+
                 fn read(value: &Value<'_>) -> Result<Self, Fault> {
                     Ok(Self::new(integer($expected, value)?)?)
                 }
@@ -172,6 +190,10 @@ impl Attempt {
 /// Process ids.
 impl Field for u32 {
     const EXPECTED: &'static str = "an integer from 0 to 4294967295";
+
+    fn schema() -> serde_json::Value {
+        bounded("integer", u32::MIN, u32::MAX)
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         integer(Self::EXPECTED, value)

@@ -18,12 +18,18 @@ fn printable(c: char) -> bool {
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
+/// [`printable`] as a regular expression of JSON Schema.
+const PRINTABLE: &str = "^[^\\p{Cc}\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*$";
+
 fn name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
+/// [`name_character`] as a regular expression of JSON Schema.
+const NAME: &str = "^[A-Za-z0-9_-]*$";
+
 macro_rules! strings {
-    ($($(#[$doc:meta])* $Name:ident(1..=$max:literal, $allowed:path) $expected:literal;)+) => {
+    ($($(#[$doc:meta])* $Name:ident(1..=$max:literal, $allowed:path, $pattern:path) $expected:literal;)+) => {
         $(
             $(#[$doc])*
             ///
@@ -108,6 +114,11 @@ macro_rules! strings {
 
             impl Field for $Name {
                 const EXPECTED: &'static str = $expected;
+                const SHARED: Option<&'static str> = Some(stringify!($Name));
+
+                fn schema() -> serde_json::Value {
+                    serde_json::json!({"type": "string", "minLength": 1, "maxLength": $max, "pattern": $pattern})
+                }
 
                 fn read(value: &Value<'_>) -> Result<Self, Fault> {
                     match value {
@@ -122,15 +133,15 @@ macro_rules! strings {
 
 strings! {
     /// The name of a component: 1 to 128 of `A-Z a-z 0-9 _ -`.
-    ComponentName(1..=128, name_character) "a string of 1 to 128 of the characters A-Z a-z 0-9 _ -";
+    ComponentName(1..=128, name_character, NAME) "a string of 1 to 128 of the characters A-Z a-z 0-9 _ -";
     /// A value that can be a label of a metric: 1 to 128 printable characters.
-    Label(1..=128, printable) "a string of 1 to 128 printable characters";
+    Label(1..=128, printable, PRINTABLE) "a string of 1 to 128 printable characters";
     /// The id of a session: 1 to 256 printable characters.
-    SessionId(1..=256, printable) "a string of 1 to 256 printable characters";
+    SessionId(1..=256, printable, PRINTABLE) "a string of 1 to 256 printable characters";
     /// The id that joins a request's start and end: 1 to 256 printable characters.
-    RequestId(1..=256, printable) "a string of 1 to 256 printable characters";
+    RequestId(1..=256, printable, PRINTABLE) "a string of 1 to 256 printable characters";
     /// A value that is never a label, only an attribute of a span: 1 to 1024 printable characters.
-    Text(1..=1024, printable) "a string of 1 to 1024 printable characters";
+    Text(1..=1024, printable, PRINTABLE) "a string of 1 to 1024 printable characters";
 }
 
 impl Label {

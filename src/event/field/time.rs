@@ -5,11 +5,15 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::{Invalid, Seconds};
 use crate::event::source::{Fault, Field, Value};
 
 const EXPECTED: &str = "an RFC 3339 timestamp from 1970 to 2261, such as 2026-02-06T08:05:11.953Z";
+/// All but what no pattern can tell: how many days a month has, and which offsets lead out of the range.
+const PATTERN: &str = "^(1969|19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9]|226[0-2])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])\
+    [Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$";
 const SECOND: u64 = 1_000_000_000;
 /// The start of the year 2262; nanoseconds before it fit in 63 bits.
 const END: u64 = 9_214_646_400 * SECOND;
@@ -139,6 +143,10 @@ impl Serialize for Timestamp {
 
 impl Field for Timestamp {
     const EXPECTED: &'static str = EXPECTED;
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "format": "date-time", "pattern": PATTERN})
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match value {

@@ -5,12 +5,15 @@ use std::str::FromStr;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::Invalid;
 use crate::event::source::{Fault, Field, Value};
 
 const EXPECTED: &str =
     "a W3C traceparent with ids that are not zero, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const PATTERN: &str = "^(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}\
+    (-[\\u0000-\\u007f]*)?$";
 /// The length of version 00; later versions may go on after a hyphen.
 const LENGTH: usize = 55;
 /// The flags that are known: sampled, and random trace id. Others must not be handed on.
@@ -108,6 +111,10 @@ impl Serialize for TraceParent {
 
 impl Field for TraceParent {
     const EXPECTED: &'static str = EXPECTED;
+
+    fn schema() -> serde_json::Value {
+        json!({"type": "string", "pattern": PATTERN})
+    }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {
         match value {

@@ -3,6 +3,7 @@
 mod answer;
 mod json;
 mod proto;
+mod schema;
 
 use super::*;
 

@@ -36,6 +36,8 @@ fn start() -> v1::SessionStart {
         quality_score: Some(71.5),
         protocol_version: text("2025-11-25"),
         transport: v1::Transport::Stdio.into(),
+        server: Some(v1::Implementation { name: "@scope/Session Buddy".into(), version: text("1.2.3") }),
+        client: Some(v1::Implementation { name: "claude-ai".into(), version: None }),
     }
 }
 
@@ -49,7 +51,10 @@ fn messages() -> Vec<v1::Event> {
             status: v1::SessionStatus::Error.into(),
             quality_score: Some(80.0),
         })),
-        event(Kind::SessionHeartbeat(v1::SessionHeartbeat { session_id: "session-buddy-20260206-123456".into() })),
+        event(Kind::SessionHeartbeat(v1::SessionHeartbeat {
+            session_id: "session-buddy-20260206-123456".into(),
+            dropped: Some(v1::Dropped { spool_full: Some(3), rejected: Some(0), ..v1::Dropped::default() }),
+        })),
         event(Kind::SessionQuality(v1::SessionQuality {
             component_name: "session-buddy".into(),
             quality_score: Some(85.5),

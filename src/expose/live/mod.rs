@@ -9,7 +9,6 @@
 
 mod client;
 mod feed;
-mod origin;
 mod protocol;
 mod registry;
 
@@ -24,13 +23,13 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::Bridge;
 use crate::catalog::metrics::BRIDGE_LIVE_DROPPED;
 use crate::config::{self, Config};
-use crate::serve::{Auth, Stop};
+use crate::serve::{Auth, Stop, origin};
 use registry::Registry;
 
 /// The feed and those who watch it.
@@ -94,6 +93,7 @@ impl Live {
 
 async fn watch(
     State(live): State<Live>,
+    uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -101,7 +101,7 @@ async fn watch(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    if !origin::is_allowed(&headers, &live.0.settings.allowed_origins) {
+    if !origin::is_allowed(&uri, &headers, &live.0.settings.allowed_origins) {
         let why = "pages of this origin may not watch; live.allowed_origins says which may\n";
         return (StatusCode::FORBIDDEN, why).into_response();
     }

@@ -313,6 +313,7 @@ impl Skills {
         Ok(())
     }
 
+    /// What is in memory of the skills themselves stays where the store cannot be read.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
         self.changed.clear();
         self.days = Days::default();
@@ -321,6 +322,14 @@ impl Skills {
         self.by_name = totals::load(store)?;
         self.next_id = self.by_name.values().map(|skill| skill.id).max().unwrap_or(0) + 1;
         Ok(())
+    }
+
+    /// Writes the skills to a store in place of those that it has, and adds no more to their days and slots.
+    pub(super) fn write_all(&mut self, store: &Store) -> Result<(), StoreError> {
+        self.changed.clear();
+        self.days = Days::default();
+        store.db().execute("DELETE FROM skills", [])?;
+        self.by_name.iter().try_for_each(|(name, skill)| totals::write(store, name, skill))
     }
 
     /// The skill, known from now on; `None` where there are too many.

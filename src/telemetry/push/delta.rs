@@ -1,8 +1,8 @@
-//! Deltas, worked out from what the collector has taken.
+//! Deltas, worked out from what was filed before.
 //!
 //! As OpenTelemetry's delta preference says, monotonic sums and histograms become deltas; sums that may fall and
-//! gauges stay as they are. A series that did not change is left out. A request whose answer was lost may have been
-//! taken: its change is then told once more, as with any OTLP retry.
+//! gauges stay as they are. A series that did not change is left out. Each delta is filed once, and in the same
+//! transaction the base from which the next one counts: a restart neither repeats a change nor misses one.
 
 use std::collections::HashMap;
 
@@ -17,11 +17,11 @@ use prost::Message;
 
 const DELTA: i32 = AggregationTemporality::Delta as i32;
 
-/// The last values that the collector has taken: for each metric its series, by their attributes.
+/// The last values that were filed: for each metric its series, by their attributes.
 #[derive(Default)]
-pub(super) struct Taken(HashMap<Vec<u8>, HashMap<Vec<u8>, Last>>);
+pub(super) struct Filed(HashMap<Vec<u8>, HashMap<Vec<u8>, Last>>);
 
-/// The last taken point of one series.
+/// The last filed point of one series.
 struct Last {
     start: u64,
     time: u64,
@@ -33,8 +33,8 @@ enum Total {
     Histogram { count: u64, sum: Option<f64>, buckets: Vec<u64>, bounds: Vec<f64> },
 }
 
-impl Taken {
-    /// What changed from what the collector has to `snapshot`; no resources at all if nothing did.
+impl Filed {
+    /// What changed from what was filed before to `snapshot`; no resources at all if nothing did.
     pub(super) fn delta(&self, snapshot: &ExportMetricsServiceRequest) -> ExportMetricsServiceRequest {
         let mut request = snapshot.clone();
         for resource in &mut request.resource_metrics {
@@ -51,12 +51,31 @@ impl Taken {
         request
     }
 
-    /// The collector has taken all of `snapshot`.
+    /// What of `snapshot` the next delta counts from.
+    pub(super) fn base(snapshot: &ExportMetricsServiceRequest) -> ExportMetricsServiceRequest {
+        let mut base = snapshot.clone();
+        for scope in base.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics) {
+            scope.metrics.retain_mut(|metric| match &mut metric.data {
+                Some(Data::Sum(sum)) if sum.is_monotonic => {
+                    sum.data_points.iter_mut().for_each(|point| point.exemplars.clear());
+                    true
+                }
+                Some(Data::Histogram(histogram)) => {
+                    histogram.data_points.iter_mut().for_each(|point| point.exemplars.clear());
+                    true
+                }
+                _ => false,
+            });
+        }
+        base
+    }
+
+    /// All of `snapshot` is filed.
     pub(super) fn replace(&mut self, snapshot: &ExportMetricsServiceRequest) {
-        let mut taken: HashMap<Vec<u8>, HashMap<Vec<u8>, Last>> = HashMap::with_capacity(self.0.len());
+        let mut filed: HashMap<Vec<u8>, HashMap<Vec<u8>, Last>> = HashMap::with_capacity(self.0.len());
         for scope in snapshot.resource_metrics.iter().flat_map(|resource| &resource.scope_metrics) {
             for metric in &scope.metrics {
-                let series = taken.entry(metric_key(scope.scope.as_ref(), metric)).or_default();
+                let series = filed.entry(metric_key(scope.scope.as_ref(), metric)).or_default();
                 match &metric.data {
                     Some(Data::Sum(sum)) if sum.is_monotonic => {
                         series.extend(sum.data_points.iter().map(|p| (series_key(&p.attributes), Last::of_number(p))));
@@ -69,7 +88,7 @@ impl Taken {
                 }
             }
         }
-        self.0 = taken;
+        self.0 = filed;
     }
 }
 
@@ -226,28 +245,28 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_tells_what_was_added_since_it_was_taken() {
-        let mut taken = Taken::default();
+    fn a_sum_tells_what_was_added_since_it_was_filed() {
+        let mut filed = Filed::default();
         let first = request(vec![("calls", sum(true, vec![number(&[("a", "1"), ("b", "2")], 10, 20, 5)]))]);
-        assert_eq!(data(&taken.delta(&first)), [delta_of(vec![number(&[("a", "1"), ("b", "2")], 10, 20, 5)])]);
-        taken.replace(&first);
+        assert_eq!(data(&filed.delta(&first)), [delta_of(vec![number(&[("a", "1"), ("b", "2")], 10, 20, 5)])]);
+        filed.replace(&first);
         // The same attributes in another order are the same series; a new one counts from its start.
         let second = request(vec![(
             "calls",
             sum(true, vec![number(&[("b", "2"), ("a", "1")], 10, 30, 12), number(&[("a", "9")], 25, 30, 3)]),
         )]);
         let expected = vec![number(&[("b", "2"), ("a", "1")], 20, 30, 7), number(&[("a", "9")], 25, 30, 3)];
-        assert_eq!(data(&taken.delta(&second)), [delta_of(expected)]);
+        assert_eq!(data(&filed.delta(&second)), [delta_of(expected)]);
     }
 
     #[test]
     fn unchanged_series_are_left_out_and_restarted_ones_count_from_their_start() {
-        let mut taken = Taken::default();
-        taken.replace(&request(vec![("calls", sum(true, vec![number(&[], 10, 20, 5)]))]));
+        let mut filed = Filed::default();
+        filed.replace(&request(vec![("calls", sum(true, vec![number(&[], 10, 20, 5)]))]));
         let same = request(vec![("calls", sum(true, vec![number(&[], 10, 30, 5)]))]);
-        assert!(taken.delta(&same).resource_metrics.is_empty());
+        assert!(filed.delta(&same).resource_metrics.is_empty());
         let restarted = request(vec![("calls", sum(true, vec![number(&[], 25, 30, 8)]))]);
-        assert_eq!(data(&taken.delta(&restarted)), [delta_of(vec![number(&[], 25, 30, 8)])]);
+        assert_eq!(data(&filed.delta(&restarted)), [delta_of(vec![number(&[], 25, 30, 8)])]);
     }
 
     #[test]
@@ -256,13 +275,13 @@ mod tests {
             ("level", sum(false, vec![number(&[], 10, 20, 5)])),
             ("gauge", Data::Gauge(Gauge { data_points: vec![number(&[], 0, 20, 5)] })),
         ]);
-        let mut taken = Taken::default();
-        taken.replace(&snapshot);
-        assert_eq!(taken.delta(&snapshot), snapshot);
+        let mut filed = Filed::default();
+        filed.replace(&snapshot);
+        assert_eq!(filed.delta(&snapshot), snapshot);
     }
 
     #[test]
-    fn a_histogram_tells_its_buckets_since_it_was_taken_and_no_extremes() {
+    fn a_histogram_tells_its_buckets_since_it_was_filed_and_no_extremes() {
         let histogram = |start, time, count, sum: f64, buckets: [u64; 3], exemplars: &[u64]| {
             Data::Histogram(Histogram {
                 aggregation_temporality: CUMULATIVE,
@@ -283,10 +302,10 @@ mod tests {
                 }],
             })
         };
-        let mut taken = Taken::default();
-        taken.replace(&request(vec![("seconds", histogram(10, 20, 3, 5.0, [1, 1, 1], &[15]))]));
+        let mut filed = Filed::default();
+        filed.replace(&request(vec![("seconds", histogram(10, 20, 3, 5.0, [1, 1, 1], &[15]))]));
         let later = request(vec![("seconds", histogram(10, 30, 5, 8.5, [2, 1, 2], &[15, 25]))]);
-        let [Data::Histogram(delta)] = &data(&taken.delta(&later))[..] else { panic!("a histogram") };
+        let [Data::Histogram(delta)] = &data(&filed.delta(&later))[..] else { panic!("a histogram") };
         assert_eq!(delta.aggregation_temporality, DELTA);
         let point = &delta.data_points[0];
         assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (20, 30));

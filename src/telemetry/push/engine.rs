@@ -3,11 +3,14 @@
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::filer::Filer;
 use super::metrics::{Asked, Collector};
-use super::outbox::{MetricsOutbox, SpansOutbox};
+use super::outbox::{Outbox, Pace};
 use super::sender::{Lane, Sender};
 use super::spans::{Feeder, Intake};
 use super::target::Target;
@@ -25,12 +28,12 @@ pub(super) struct Engine {
 }
 
 struct MetricsLane {
-    lane: Lane<MetricsOutbox>,
+    lane: Lane<ExportMetricsServiceRequest>,
     collect: mpsc::Sender<Asked>,
 }
 
 struct SpansLane {
-    lane: Lane<SpansOutbox>,
+    lane: Lane<ExportTraceServiceRequest>,
     feed: mpsc::Sender<oneshot::Sender<()>>,
     sink: SpanSink,
     intake: Arc<Intake>,
@@ -139,14 +142,14 @@ impl Engine {
         self.wait(timeout, async move { engine.drain_spans().await })
     }
 
-    /// Counts what was not delivered as dropped; nothing is taken any more.
+    /// Gives up what cannot outlive the process; nothing is sent any more.
     pub(super) fn close(&self) {
         if let Some(metrics) = &self.metrics {
-            metrics.lane.close(Signal::Metrics);
+            metrics.lane.close();
         }
         if let Some(spans) = &self.spans {
             spans.intake.close();
-            spans.lane.close(Signal::Spans);
+            spans.lane.close();
         }
     }
 
@@ -187,12 +190,16 @@ impl Engine {
 
 impl MetricsLane {
     fn start(parts: &PushParts, push: &PushMetrics, target: Target) -> Result<Self, PushError> {
-        let outbox = Arc::new(MetricsOutbox::new(push.temporality, Arc::clone(&parts.stats)));
-        let exporter = relay::metric_exporter(Arc::clone(&parts.decorate), Arc::clone(&outbox))?;
+        // A snapshot is a request of its own, and is sent at once.
+        let pace = Pace { batch: 0, delay: Duration::ZERO };
+        let outbox = Arc::new(Outbox::new(Signal::Metrics, Arc::clone(&parts.shelf), pace));
+        let (filer, snapshots) = Filer::new(push.temporality, parts.shelf.base().as_deref(), Arc::clone(&outbox));
+        let exporter = relay::metric_exporter(Arc::clone(&parts.decorate), snapshots)?;
         let (sender, lane) = Sender::new(Signal::Metrics, outbox, target, push.interval, Arc::clone(&parts.stats));
         let (collect, asked) = mpsc::channel(16);
         // An interval of nothing would collect without a pause.
         let interval = push.interval.max(Duration::from_millis(1));
+        tokio::spawn(filer.run());
         tokio::spawn(Collector { collect: Arc::clone(&parts.collect), exporter, interval, asked }.run());
         tokio::spawn(sender.run());
         Ok(Self { lane, collect })
@@ -201,13 +208,14 @@ impl MetricsLane {
 
 impl SpansLane {
     fn start(parts: &PushParts, push: &PushSpans, target: Target) -> Result<Self, PushError> {
-        let outbox = Arc::new(SpansOutbox::new(push, Arc::clone(&parts.stats)));
+        let batch = push.max_export_batch_size.max(1);
+        let pace = Pace { batch: batch as u64, delay: push.schedule_delay };
+        let outbox = Arc::new(Outbox::new(Signal::Spans, Arc::clone(&parts.shelf), pace));
         let exporter = relay::span_exporter(&parts.resource, Arc::clone(&outbox))?;
-        let sink = SpanSink::new(&parts.resource, Arc::clone(&outbox));
+        let sink = SpanSink::new(&parts.resource, Arc::clone(&parts.shelf), batch);
         let intake = Arc::new(Intake::new(push.max_queue_size, Arc::clone(&outbox)));
         let (sender, lane) = Sender::new(Signal::Spans, outbox, target, push.schedule_delay, Arc::clone(&parts.stats));
         let (feed, asked) = mpsc::channel(16);
-        let batch = push.max_export_batch_size;
         tokio::spawn(Feeder { intake: Arc::clone(&intake), exporter, batch, asked }.run());
         tokio::spawn(sender.run());
         Ok(Self { lane, feed, sink, intake })

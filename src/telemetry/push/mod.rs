@@ -1,38 +1,43 @@
 //! The push: metrics and spans on their way to an OpenTelemetry collector, over OTLP gRPC.
 //!
 //! ```text
-//!  collect ──► stock MetricExporter ─┐  pipe in memory   ┌─► decorate ─► outbox of metrics ─► sender ─┐
-//!                                    ├──────────────────►│ relay                                      ├─► collector
-//!  SDK spans ─► stock SpanExporter ──┘                   └─────────────► outbox of spans ───► sender ─┘
-//!  finished spans of events ────────────────────────────────────────────────▲
+//!  collect ──► stock MetricExporter ─┐  pipe in memory   ┌─► decorate ─► filer ─┐  orders   ┌─────────┐
+//!                                    ├──────────────────►│ relay                ├─────────► │ outbox, │ ──► senders ──► collector
+//!  SDK spans ─► stock SpanExporter ──┘                   └──────────────────────┘           │ kept by │
+//!  finished spans of events ── in the transaction of their events ────────────────────────► │ a Shelf │
+//!                                                                                           └─────────┘
 //! ```
 //!
 //! What must always hold:
 //!
 //! - Every item that comes in meets one end: `queued = taken + rejected + superseded + dropped + waiting`. Metrics are
-//!   counted in data points, spans in spans. Under delta temporality a point that did not change since the collector
-//!   took its series counts as taken.
-//! - An outage loses no metrics, whatever the temporality, and no spans up to the bound of their queue. It is logged
-//!   once when it begins and once when it ends.
-//! - A snapshot of the metrics is one request, however large: a collector's limit on the size of a message must be
-//!   above it.
+//!   counted in data points, spans in spans. Under delta temporality only points that changed since the last filing
+//!   are counted.
+//! - What waits, waits without a limit of time, in order, up to the budget of the outbox. Of cumulative snapshots that
+//!   wait the last of each minute is kept, after an hour the last of each hour. An outage is logged once when it begins
+//!   and once when it ends.
+//! - What was settled is kept as settled before the next request of its signal leaves: after a crash only the request
+//!   in flight may reach the collector twice.
+//! - A request that is too large for the collector is sent in parts. Only an item that is too large alone is rejected.
 //! - A signal has one request in flight. Connecting is within its timeout.
 //! - Nothing that calls the push waits for the network, but for [`Push::flush`] and [`Push::shutdown`], which keep
 //!   their timeouts. All the work is done on one thread with a runtime of its own, so that the push works in any
-//!   application, also one without a runtime.
-//! - A new kind of outbox (on disk, say) implements one trait; exporters, relay and senders stay as they are.
+//!   application, also one without a runtime. Memory is bounded by one request a signal, however much waits.
 
 mod delta;
 mod engine;
 mod error;
+mod filer;
 mod health;
+mod http_error;
 mod metrics;
 mod observe;
-mod outbox;
+pub(crate) mod outbox;
 mod quiet;
 mod relay;
 mod retry;
 mod sender;
+mod size;
 mod spans;
 mod target;
 
@@ -46,9 +51,11 @@ use tokio::sync::watch;
 
 use crate::config::{PushMetrics, PushSpans};
 
+pub use crate::state::MemoryShelf;
 pub use error::PushError;
 pub use metrics::Collect;
 pub use observe::{Decorate, ItemOutcome, PushStatus, RequestOutcome, Signal, SignalStatus, Stats};
+pub use outbox::{Level, Order, Shelf};
 pub use spans::{PushSpanProcessor, SpanSink};
 
 /// What a push is made of.
@@ -63,7 +70,9 @@ pub struct PushParts {
     pub collect: Arc<Collect>,
     /// Adds to the metrics what the SDK does not know.
     pub decorate: Arc<dyn Decorate>,
-    /// Takes what the push counts about itself.
+    /// Keeps the items until the collector has them, and counts what becomes of them.
+    pub shelf: Arc<dyn Shelf>,
+    /// Takes how the requests fare.
     pub stats: Arc<dyn Stats>,
 }
 
@@ -129,8 +138,9 @@ impl Push {
         self.0.engine.flush(timeout)
     }
 
-    /// Flushes once more as [`flush`](Self::flush) does, then ends the push: what could not be delivered within
-    /// `timeout` is counted as dropped. Further calls do nothing.
+    /// Flushes once more as [`flush`](Self::flush) does, then ends the push. What could not be delivered within
+    /// `timeout` waits on disk for the next start, or is counted as dropped where nothing outlives the process.
+    /// Further calls do nothing.
     ///
     /// # Errors
     ///

@@ -18,8 +18,9 @@ use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::Temporality;
 use opentelemetry_sdk::trace::SpanExporter as _;
+use prost::Message as _;
 use tokio::io::{DuplexStream, duplex};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::CompressionEncoding::Gzip;
@@ -27,22 +28,26 @@ use tonic::transport::server::Router;
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Request, Response, Status};
 
-use super::outbox::{MetricsOutbox, SpansOutbox};
+use super::filer::Filing;
+use super::outbox::{Items as _, NotKept, Outbox, Row};
 use super::{Decorate, PushError, Signal};
 
 /// The bytes that each direction of the pipe holds.
 const PIPE: usize = 256 * 1024;
 /// The window of the pipe's streams: there is no network to be careful with.
 const WINDOW: u32 = 4 * 1024 * 1024;
+/// The first wait for a store that fails, and the longest.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The bound on one hop through the pipe, far above what it takes.
 const HOP: Duration = Duration::from_secs(60);
 
 /// A stock exporter whose requests end in `outbox`. To be called within the runtime of the push.
 pub(super) fn metric_exporter(
     decorate: Arc<dyn Decorate>,
-    outbox: Arc<MetricsOutbox>,
+    filer: mpsc::Sender<Filing>,
 ) -> Result<MetricExporter, PushError> {
-    let service = MetricsServiceServer::new(MetricsRelay { decorate, outbox })
+    let service = MetricsServiceServer::new(MetricsRelay { decorate, filer })
         .accept_compressed(Gzip)
         .max_decoding_message_size(usize::MAX);
     MetricExporter::builder()
@@ -56,7 +61,10 @@ pub(super) fn metric_exporter(
 }
 
 /// A stock exporter whose requests end in `outbox`. To be called within the runtime of the push.
-pub(super) fn span_exporter(resource: &Resource, outbox: Arc<SpansOutbox>) -> Result<SpanExporter, PushError> {
+pub(super) fn span_exporter(
+    resource: &Resource,
+    outbox: Arc<Outbox<ExportTraceServiceRequest>>,
+) -> Result<SpanExporter, PushError> {
     let service =
         TraceServiceServer::new(SpansRelay { outbox }).accept_compressed(Gzip).max_decoding_message_size(usize::MAX);
     let mut exporter = SpanExporter::builder()
@@ -96,7 +104,7 @@ fn pipe(router: Router) -> Channel {
 
 struct MetricsRelay {
     decorate: Arc<dyn Decorate>,
-    outbox: Arc<MetricsOutbox>,
+    filer: mpsc::Sender<Filing>,
 }
 
 #[tonic::async_trait]
@@ -107,13 +115,15 @@ impl MetricsService for MetricsRelay {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let mut request = request.into_inner();
         self.decorate.decorate(&mut request);
-        self.outbox.file(request);
+        let (kept, filed) = oneshot::channel();
+        self.filer.send(Filing { snapshot: request, kept }).await.map_err(|_| not_kept(&NotKept::Ended))?;
+        filed.await.unwrap_or(Err(NotKept::Ended)).map_err(|error| not_kept(&error))?;
         Ok(Response::new(Default::default()))
     }
 }
 
 struct SpansRelay {
-    outbox: Arc<SpansOutbox>,
+    outbox: Arc<Outbox<ExportTraceServiceRequest>>,
 }
 
 #[tonic::async_trait]
@@ -122,7 +132,22 @@ impl TraceService for SpansRelay {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        self.outbox.file(request.into_inner().resource_spans);
-        Ok(Response::new(Default::default()))
+        let request = request.into_inner();
+        let (items, request) = (request.count(), request.encode_to_vec());
+        let mut wait = FIRST_WAIT;
+        loop {
+            let row = Row { items, replaceable: false, request: request.clone() };
+            match self.outbox.file(vec![row], None).await {
+                Ok(()) => return Ok(Response::new(Default::default())),
+                // The exporter gives up in the end; until then its queue keeps what comes.
+                Err(NotKept::Fault(_)) => tokio::time::sleep(wait).await,
+                Err(error) => return Err(not_kept(&error)),
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
     }
+}
+
+fn not_kept(error: &NotKept) -> Status {
+    Status::unavailable(error.to_string())
 }

@@ -1,5 +1,6 @@
 //! The sender of one signal: drains its outbox to the collector, one request at a time.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,111 +8,197 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use super::health::Health;
-use super::outbox::{Next, Outbox};
-use super::retry::{Backoff, asked, may_pass};
+use super::http_error::Connection;
+use super::outbox::{Delivery, Due, Items, NotKept, Outbox};
+use super::retry::{Backoff, Fault};
+use super::size::Most;
 use super::target::{Answer, Export, Target};
 use super::{PushError, RequestOutcome, Signal, SignalStatus, Stats};
 
+/// How long to wait before a store that failed is asked again.
+const STORE_WAIT: Duration = Duration::from_secs(1);
+
 /// One signal on its way out: its outbox, how its requests fare, and a way to hurry them.
-pub(super) struct Lane<O> {
-    outbox: Arc<O>,
+pub(super) struct Lane<R> {
+    outbox: Arc<Outbox<R>>,
     health: Arc<Health>,
     kick: watch::Sender<()>,
 }
 
 /// Sends what an outbox holds, for as long as the runtime runs.
-pub(super) struct Sender<O> {
+pub(super) struct Sender<R> {
     signal: Signal,
-    outbox: Arc<O>,
+    outbox: Arc<Outbox<R>>,
     target: Target,
     health: Arc<Health>,
     stats: Arc<dyn Stats>,
     backoff: Backoff,
+    most: Most,
     kicked: watch::Receiver<()>,
 }
 
-impl<O: Outbox> Sender<O>
-where
-    O::Request: Export,
-{
+/// Nobody keeps the outbox any more.
+struct Ended;
+
+impl<R: Items + Export> Sender<R> {
     /// A sender and the lane it serves; `period` is how often it will have something to send.
     pub(super) fn new(
         signal: Signal,
-        outbox: Arc<O>,
+        outbox: Arc<Outbox<R>>,
         target: Target,
         period: Duration,
         stats: Arc<dyn Stats>,
-    ) -> (Self, Lane<O>) {
+    ) -> (Self, Lane<R>) {
         let health = Health::new(signal, target.shown());
         let (kick, kicked) = watch::channel(());
         let lane = Lane { outbox: Arc::clone(&outbox), health: Arc::clone(&health), kick };
-        (Self { signal, outbox, target, health, stats, backoff: Backoff::new(period), kicked }, lane)
+        let (backoff, most) = (Backoff::new(period), Most::new(outbox.pace().batch));
+        (Self { signal, outbox, target, health, stats, backoff, most, kicked }, lane)
     }
 
-    /// Sends until the runtime ends.
+    /// Sends until the runtime ends, or the outbox.
     pub(super) async fn run(mut self) {
-        let mut changed = self.outbox.subscribe();
-        let mut channel = self.target.connect();
+        let Err(Ended) = self.work().await;
+    }
+
+    async fn work(&mut self) -> Result<Infallible, Ended> {
+        let mut level = self.outbox.subscribe();
+        let mut connection = self.target.connect();
         loop {
-            changed.borrow_and_update();
-            let due = match self.outbox.next() {
-                Next::Send(request) => {
-                    // A kick from before this request is spent by it.
-                    self.kicked.borrow_and_update();
-                    let answer = self.target.send(channel.clone(), request).await;
-                    if answer.as_ref().is_err_and(|status| status.code() == Code::DeadlineExceeded) {
-                        // A connection whose other end vanished without a word looks alive for minutes: leave it.
-                        channel = self.target.connect();
+            level.borrow_and_update();
+            // A kick from before this look is spent by it.
+            self.kicked.borrow_and_update();
+            let due = match self.outbox.due() {
+                Due::Now => match self.next().await? {
+                    Some(delivery) => {
+                        self.send(delivery, &mut connection).await?;
+                        continue;
                     }
-                    self.settle(answer).await;
-                    continue;
-                }
-                Next::At(due) => Some(due),
-                Next::Idle => None,
+                    None => None,
+                },
+                Due::At(due) => Some(due),
+                Due::Idle => None,
             };
             tokio::select! {
-                changed = changed.changed() => if changed.is_err() { return },
+                changed = level.changed() => if changed.is_err() { return Err(Ended) },
+                Ok(()) = self.kicked.changed() => {}
                 () = sleep_until(due) => {}
             }
         }
     }
 
-    /// Books the answer; after a failure that may pass, returns when it is time to try again.
-    async fn settle(&mut self, answer: Result<Answer, Status>) {
-        match answer {
-            Ok(Answer { rejected, message }) => {
-                let outcome = if rejected > 0 { RequestOutcome::Partial } else { RequestOutcome::Success };
-                self.stats.request(self.signal, outcome);
-                self.backoff.reset();
-                self.health.success(rejected, &message);
-                self.outbox.taken(rejected);
+    async fn next(&self) -> Result<Option<Delivery<R>>, Ended> {
+        loop {
+            match self.outbox.next().await {
+                Ok(delivery) => return Ok(delivery),
+                Err(NotKept::Ended) => return Err(Ended),
+                Err(NotKept::Fault(_)) => tokio::time::sleep(STORE_WAIT).await,
             }
-            Err(status) if may_pass(&status) => {
-                self.stats.request(self.signal, RequestOutcome::Retry);
-                self.health.failure(self.target.describe(&status));
-                self.outbox.put_back();
-                match asked(&status) {
-                    // The collector knows best when it can be asked again: no hurry of ours counts.
-                    Some(asked) => tokio::time::sleep(Backoff::spread(asked)).await,
-                    None => {
-                        let wait = tokio::time::sleep(self.backoff.wait());
-                        tokio::select! {
-                            () = wait => {}
-                            Ok(()) = self.kicked.changed() => {}
-                        }
-                    }
+        }
+    }
+
+    /// Sends as much of it as the collector takes at once, and books the answer.
+    async fn send(&mut self, delivery: Delivery<R>, connection: &mut Connection) -> Result<(), Ended> {
+        let Delivery { mut request, items } = delivery;
+        let items = items.min(self.most.get());
+        request.cut(0, items);
+        let answer = self.target.send(connection.clone(), request).await;
+        if answer.as_ref().is_err_and(|status| status.code() == Code::DeadlineExceeded) {
+            // A connection whose other end vanished without a word looks alive for minutes: leave it.
+            *connection = self.target.connect();
+        }
+        match answer {
+            Ok(answer) => self.taken(items, answer).await,
+            Err(status) => match Fault::of(&status) {
+                Fault::TooLarge => self.too_large(items, &status).await,
+                Fault::MayPass { asked } => self.wait(items, asked, &status).await,
+                Fault::Final => {
+                    self.stats.request(self.signal, RequestOutcome::Failure);
+                    self.health.failure(self.target.describe(&status));
+                    self.settle(0, items).await
+                }
+            },
+        }
+    }
+
+    async fn taken(&mut self, items: u64, answer: Answer) -> Result<(), Ended> {
+        let Answer { rejected, message } = answer;
+        let outcome = if rejected > 0 { RequestOutcome::Partial } else { RequestOutcome::Success };
+        self.stats.request(self.signal, outcome);
+        self.backoff.reset();
+        self.most.taken();
+        self.health.success(rejected, &message);
+        let rejected = rejected.min(items);
+        self.settle(items - rejected, rejected).await
+    }
+
+    async fn too_large(&mut self, items: u64, status: &Status) -> Result<(), Ended> {
+        let (signal, error) = (self.signal.as_str(), self.target.describe(status));
+        if items > 1 {
+            self.stats.request(self.signal, RequestOutcome::Retry);
+            if self.most.halve(items) {
+                tracing::warn!(
+                    signal,
+                    items,
+                    error,
+                    "OTLP push: a request is too large for the collector; it is sent in parts"
+                );
+            }
+            return self.put_back().await;
+        }
+        self.stats.request(self.signal, RequestOutcome::Failure);
+        tracing::warn!(
+            signal,
+            error,
+            "OTLP push: one item alone is too large for the collector; it is counted as rejected"
+        );
+        self.settle(0, items).await
+    }
+
+    /// Puts the items back; returns when it is time to try again.
+    async fn wait(&mut self, items: u64, asked: Option<Duration>, status: &Status) -> Result<(), Ended> {
+        self.stats.request(self.signal, RequestOutcome::Retry);
+        self.health.failure(self.target.describe(status));
+        if asked.is_none() && status.code() == Code::ResourceExhausted {
+            self.most.exhausted(items);
+        }
+        self.put_back().await?;
+        match asked {
+            // The collector knows best when it can be asked again: no hurry of ours counts.
+            Some(asked) => tokio::time::sleep(Backoff::spread(asked)).await,
+            None => {
+                let wait = tokio::time::sleep(self.backoff.wait());
+                tokio::select! {
+                    () = wait => {}
+                    Ok(()) = self.kicked.changed() => {}
                 }
             }
-            Err(status) => {
-                self.stats.request(self.signal, RequestOutcome::Failure);
-                self.health.failure(self.target.describe(&status));
-                self.outbox.refused();
+        }
+        Ok(())
+    }
+
+    /// Books the answer for the first items in flight. What was settled must not be sent again, so this goes on until it
+    /// is kept.
+    async fn settle(&self, taken: u64, rejected: u64) -> Result<(), Ended> {
+        loop {
+            match self.outbox.settle(taken, rejected).await {
+                Ok(()) => return Ok(()),
+                Err(NotKept::Ended) => return Err(Ended),
+                Err(NotKept::Fault(_)) => tokio::time::sleep(STORE_WAIT).await,
             }
+        }
+    }
+
+    async fn put_back(&self) -> Result<(), Ended> {
+        match self.outbox.put_back().await {
+            // Where the store failed, the next batch is in flight in the place of this one.
+            Ok(()) | Err(NotKept::Fault(_)) => Ok(()),
+            Err(NotKept::Ended) => Err(Ended),
         }
     }
 }
 
-impl<O: Outbox> Lane<O> {
+impl<R: Items> Lane<R> {
     /// Waits until all that waits now has met its end.
     ///
     /// Gives up early when requests failed before and fail still: an end of the process is not to wait for a
@@ -125,7 +212,7 @@ impl<O: Outbox> Lane<O> {
         loop {
             changed.borrow_and_update();
             health.borrow_and_update();
-            if self.outbox.reached() >= mark {
+            if self.outbox.has_reached(mark) {
                 return self.health.failed_since(&before).map_or(Ok(()), Err);
             }
             if let Some(error) = self.health.still_failing(&before) {
@@ -139,13 +226,8 @@ impl<O: Outbox> Lane<O> {
         }
     }
 
-    /// Ends the outbox and says aloud what it loses.
-    pub(super) fn close(&self, signal: Signal) {
-        let lost = self.outbox.close();
-        if lost > 0 {
-            let signal = signal.as_str();
-            tracing::warn!(signal, lost, "OTLP push ends with items that the collector has not taken");
-        }
+    pub(super) fn close(&self) {
+        self.outbox.close();
     }
 
     pub(super) fn status(&self) -> SignalStatus {

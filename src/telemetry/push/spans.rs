@@ -1,10 +1,9 @@
 //! How spans come in: finished ones of the bridge's own making, and those that the SDK makes.
 //!
-//! The bridge's own are turned into OTLP by the thread that hands them over and filed at once: that thread is the
-//! writer, and what it has filed is safe. The SDK's spans end on threads of the application, in the middle of its
+//! The bridge's own are turned into OTLP by the thread that makes them: that thread is the writer, which files them in
+//! the transaction of the events that they tell of. The SDK's spans end on threads of the application, in the middle of its
 //! work: those only put the span into a bounded queue, from which the thread of the push feeds the stock exporter.
-//! The queue is emptied even while the collector is away, and holds as many spans as the outbox: a burst loses none
-//! that the outbox would have kept.
+//! The queue is emptied into the outbox even while the collector is away.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,21 +12,24 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_otlp::SpanExporter;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter as _, SpanProcessor};
+use prost::Message as _;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::engine::Engine;
-use super::outbox::SpansOutbox;
-use super::{PushError, lock, quiet};
+use super::outbox::{Order, Outbox, Row, Shelf, Work};
+use super::{PushError, Signal, lock, quiet};
 
 /// Takes finished spans for the push. Cheap to clone.
 #[derive(Clone)]
 pub struct SpanSink {
     resource: Arc<ResourceAttributesWithSchema>,
-    outbox: Arc<SpansOutbox>,
+    shelf: Arc<dyn Shelf>,
+    batch: usize,
 }
 
 impl fmt::Debug for SpanSink {
@@ -37,18 +39,35 @@ impl fmt::Debug for SpanSink {
 }
 
 impl SpanSink {
-    pub(super) fn new(resource: &opentelemetry_sdk::Resource, outbox: Arc<SpansOutbox>) -> Self {
-        Self { resource: Arc::new(resource.into()), outbox }
+    pub(super) fn new(resource: &opentelemetry_sdk::Resource, shelf: Arc<dyn Shelf>, batch: usize) -> Self {
+        Self { resource: Arc::new(resource.into()), shelf, batch: batch.max(1) }
     }
 
     /// Files finished spans, with the ids and times they carry. Unsampled ones are left out.
     ///
     /// Never blocks; when the outbox is full, its oldest spans make room and are counted as dropped.
-    pub fn send(&self, mut spans: Vec<SpanData>) {
-        spans.retain(|span| span.span_context.is_sampled());
-        if !spans.is_empty() {
-            self.outbox.file(group_spans_by_resource_and_scope(spans, &self.resource));
+    pub fn send(&self, spans: Vec<SpanData>) {
+        let rows = self.rows(spans);
+        if !rows.is_empty() {
+            // Nobody waits for the answer.
+            let reply = oneshot::channel().0;
+            self.shelf.order(Order { signal: Signal::Spans, work: Work::File { rows, base: None }, reply });
         }
+    }
+
+    /// Finished spans as they are filed, without unsampled ones.
+    pub(crate) fn rows(&self, mut spans: Vec<SpanData>) -> Vec<Row> {
+        spans.retain(|span| span.span_context.is_sampled());
+        let mut rows = Vec::with_capacity(spans.len().div_ceil(self.batch));
+        while !spans.is_empty() {
+            let later = spans.split_off(spans.len().min(self.batch));
+            let items = spans.len() as u64;
+            let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
+            let request = ExportTraceServiceRequest { resource_spans }.encode_to_vec();
+            rows.push(Row { items, replaceable: false, request });
+            spans = later;
+        }
+        rows
     }
 }
 
@@ -109,11 +128,11 @@ pub(super) struct Intake {
     queue: Mutex<VecDeque<SpanData>>,
     filled: Notify,
     room: usize,
-    outbox: Arc<SpansOutbox>,
+    outbox: Arc<Outbox<ExportTraceServiceRequest>>,
 }
 
 impl Intake {
-    pub(super) fn new(room: usize, outbox: Arc<SpansOutbox>) -> Self {
+    pub(super) fn new(room: usize, outbox: Arc<Outbox<ExportTraceServiceRequest>>) -> Self {
         Self { queue: Mutex::default(), filled: Notify::new(), room: room.max(1), outbox }
     }
 

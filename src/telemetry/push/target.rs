@@ -14,8 +14,9 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tonic::Status;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataMap;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
+use super::http_error::Connection;
 use super::{PushError, Signal};
 use crate::config::{ListenerTls, Otlp};
 
@@ -31,15 +32,15 @@ pub(super) struct Answer {
 pub(super) trait Export: Send + Sized + 'static {
     /// Sends the request.
     fn send(
-        channel: Channel,
+        connection: Connection,
         gzip: bool,
         request: tonic::Request<Self>,
     ) -> impl Future<Output = Result<Answer, Status>> + Send;
 }
 
 impl Export for ExportMetricsServiceRequest {
-    async fn send(channel: Channel, gzip: bool, request: tonic::Request<Self>) -> Result<Answer, Status> {
-        let mut client = MetricsServiceClient::new(channel).accept_compressed(Gzip);
+    async fn send(connection: Connection, gzip: bool, request: tonic::Request<Self>) -> Result<Answer, Status> {
+        let mut client = MetricsServiceClient::new(connection).accept_compressed(Gzip);
         if gzip {
             client = client.send_compressed(Gzip);
         }
@@ -49,8 +50,8 @@ impl Export for ExportMetricsServiceRequest {
 }
 
 impl Export for ExportTraceServiceRequest {
-    async fn send(channel: Channel, gzip: bool, request: tonic::Request<Self>) -> Result<Answer, Status> {
-        let mut client = TraceServiceClient::new(channel).accept_compressed(Gzip);
+    async fn send(connection: Connection, gzip: bool, request: tonic::Request<Self>) -> Result<Answer, Status> {
+        let mut client = TraceServiceClient::new(connection).accept_compressed(Gzip);
         if gzip {
             client = client.send_compressed(Gzip);
         }
@@ -101,16 +102,16 @@ impl Target {
         &self.shown
     }
 
-    /// A channel that connects when it is first used, and again whenever the connection breaks.
-    pub(super) fn connect(&self) -> Channel {
-        self.endpoint.connect_lazy()
+    /// A connection that is made when it is first used, and again whenever it breaks.
+    pub(super) fn connect(&self) -> Connection {
+        Connection(self.endpoint.connect_lazy())
     }
 
     /// Sends one request within the timeout.
-    pub(super) async fn send<R: Export>(&self, channel: Channel, request: R) -> Result<Answer, Status> {
+    pub(super) async fn send<R: Export>(&self, connection: Connection, request: R) -> Result<Answer, Status> {
         let mut request = tonic::Request::new(request);
         *request.metadata_mut() = self.headers.clone();
-        match tokio::time::timeout(self.timeout, R::send(channel, self.gzip, request)).await {
+        match tokio::time::timeout(self.timeout, R::send(connection, self.gzip, request)).await {
             Ok(answer) => answer,
             Err(_) => Err(Status::deadline_exceeded(format!("no answer within {:?}", self.timeout))),
         }

@@ -25,6 +25,7 @@ pub struct Options {
     variables: Vec<(String, String)>,
     config: Option<String>,
     data_dir: Option<PathBuf>,
+    port: u16,
 }
 
 /// A bridge that serves.
@@ -67,6 +68,12 @@ impl Options {
         self
     }
 
+    /// On this port, which it must be able to have again after a stop.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     fn argument(mut self, name: &str, value: &str) -> Self {
         self.arguments.extend([name.to_owned(), value.to_owned()]);
         self
@@ -76,7 +83,7 @@ impl Options {
     pub fn start(self) -> Bridge {
         let dir = tempfile::tempdir().unwrap();
         let mut command = binary();
-        command.args(["serve", "--listen", "127.0.0.1:0"]).args(&self.arguments);
+        command.args(["serve", "--listen", &format!("127.0.0.1:{}", self.port)]).args(&self.arguments);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(yaml) = &self.config {
             let file = dir.path().join("bridge.yaml");

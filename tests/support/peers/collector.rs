@@ -103,7 +103,21 @@ impl Collector {
         fs::write(&config, configuration(port, dir.path(), hand_on_to)).unwrap();
         let mut command = Command::new(installed("bin/otelcol"));
         command.arg("--config").arg(&config);
-        let mut process = Process::start("the collector", &mut command);
+        Self::run(&mut command, dir)
+    }
+
+    /// A collector on a configuration file that others use, which reads its addresses from these variables.
+    ///
+    /// It writes no files.
+    pub fn configured(file: &std::path::Path, variables: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(installed("bin/otelcol"));
+        command.arg("--config").arg(file).args(["--config", "yaml:service::telemetry::logs::encoding: json"]);
+        command.envs(variables.iter().copied());
+        Self::run(&mut command, tempfile::tempdir().unwrap())
+    }
+
+    fn run(command: &mut Command, dir: TempDir) -> Self {
+        let mut process = Process::start("the collector", command);
         let port = process.find_line("where it listens", |line| {
             let entry: Value = serde_json::from_str(line).ok()?;
             (entry["msg"] == "Starting GRPC server").then(|| entry["endpoint"].as_str().unwrap().to_owned())
@@ -111,6 +125,11 @@ impl Collector {
         let port = port.rsplit_once(':').unwrap().1.parse().unwrap();
         process.find_line("that it is ready", |line| line.contains("Everything is ready").then_some(()));
         Self { process, port, dir }
+    }
+
+    /// What it logged so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.process.lines()
     }
 
     /// Ends it at once.
@@ -153,6 +172,11 @@ impl Collector {
             requests.iter().flat_map(|request| list(&request[key])).map(|one| attributes(&one["resource"])).collect()
         };
         [resources("metrics.jsonl", "resourceMetrics"), resources("traces.jsonl", "resourceSpans")].concat()
+    }
+
+    /// Everything that came, as it is in the files.
+    pub fn raw(&self) -> String {
+        ["metrics.jsonl", "traces.jsonl"].map(|file| fs::read_to_string(self.dir.path().join(file)).unwrap()).concat()
     }
 
     /// The requests in a file, a line each; the last line may still be on its way.

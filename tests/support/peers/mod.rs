@@ -14,6 +14,7 @@ pub mod http;
 pub mod process;
 pub mod prometheus;
 pub mod promql;
+pub mod raw;
 pub mod reader;
 pub mod relay;
 
@@ -33,13 +34,18 @@ pub fn labels(pairs: &[(&str, &str)]) -> Labels {
 }
 
 /// Asks until there is an answer.
-pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + DEADLINE;
+pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    until_within(DEADLINE, what, ask)
+}
+
+/// Asks until there is an answer to what may take as long as that.
+pub fn until_within<T>(time: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + time;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited {DEADLINE:?} in vain for {what}");
+        assert!(Instant::now() < deadline, "waited {time:?} in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -3,8 +3,9 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use super::until;
+use super::{DEADLINE, until, until_within};
 
 /// How many of the last lines of a process are shown when a test fails.
 const SHOWN: usize = 25;
@@ -15,6 +16,15 @@ pub struct Process {
     child: Child,
     /// Standard output and standard error, line by line as they come.
     lines: Arc<Mutex<Vec<String>>>,
+}
+
+/// A process that does not run, though it is there; it goes on when this goes.
+pub struct Frozen<'a>(&'a Process);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal("CONT");
+    }
 }
 
 impl Process {
@@ -47,6 +57,11 @@ impl Process {
         })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(&mut self) {
         // Either may find it gone already.
@@ -56,9 +71,29 @@ impl Process {
 
     /// Asks it to stop, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
-        assert!(asked.success(), "{} could not be told to stop", self.name);
-        until(&format!("the end of {}", self.name), || self.child.try_wait().unwrap())
+        self.signal("TERM");
+        self.wait(DEADLINE)
+    }
+
+    /// Waits until it ends by itself, which may take as long as that.
+    pub fn wait(&mut self, time: Duration) -> ExitStatus {
+        until_within(time, &format!("the end of {}", self.name), || self.child.try_wait().unwrap())
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Stops it from running, until the guard goes.
+    pub fn freeze(&self) -> Frozen<'_> {
+        self.signal("STOP");
+        Frozen(self)
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "{} could not be sent {signal}", self.name);
     }
 }
 

@@ -14,7 +14,7 @@ const INTERVAL: &str = "250ms";
 
 /// A running Prometheus.
 pub struct Prometheus {
-    _process: Process,
+    process: Process,
     address: String,
     _dir: TempDir,
 }
@@ -68,6 +68,16 @@ impl Prometheus {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("prometheus.yml");
         fs::write(&file, config).unwrap();
+        Self::run(&file, dir)
+    }
+
+    /// A Prometheus on a configuration file that others use, in the folder where it lies.
+    pub fn configured(file: &std::path::Path) -> Self {
+        Self::run(file, tempfile::tempdir().unwrap())
+    }
+
+    /// Keeps its data in `dir`.
+    fn run(file: &std::path::Path, dir: TempDir) -> Self {
         let mut command = Command::new(installed("bin/prometheus"));
         command.arg(format!("--config.file={}", file.display()));
         command.arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
@@ -82,11 +92,16 @@ impl Prometheus {
             let rest = line.contains("msg=\"Listening on\"").then(|| line.split_once("address="))??.1;
             rest.split_whitespace().next().map(str::to_owned)
         });
-        let prometheus = Self { _process: process, address, _dir: dir };
+        let prometheus = Self { process, address, _dir: dir };
         until("Prometheus to be ready", || {
             http::get(&prometheus.url("/-/ready"), "*/*").ok().filter(|answer| answer.status == 200)
         });
         prometheus
+    }
+
+    /// What it logged so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.process.lines()
     }
 
     /// A page of it.
@@ -125,6 +140,26 @@ impl Prometheus {
             }
         }
         exemplars
+    }
+
+    /// What Prometheus remarks on a query: its warnings and infos.
+    pub fn remarks_on(&self, expression: &str) -> Vec<String> {
+        let answer = http::post_form(&self.url("/api/v1/query"), &[("query", expression)]).unwrap().json();
+        let list = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+        let remarks = [list("warnings"), list("infos")].concat();
+        remarks.iter().map(|remark| remark.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The values of a label of the series that a selector names.
+    pub fn label_values(&self, label: &str, selector: &str) -> std::collections::BTreeSet<String> {
+        let answer = http::post_form(&self.url("/api/v1/series"), &[("match[]", selector)]).unwrap().json();
+        let series = answer["data"].as_array().unwrap().iter();
+        series.filter_map(|series| Some(series.get(label)?.as_str()?.to_owned())).collect()
+    }
+
+    /// What a page of its interface gives.
+    pub fn page(&self, page: &str) -> Value {
+        http::get(&self.url(&format!("/api/v1/{page}")), "application/json").unwrap().json()["data"].take()
     }
 
     fn ask(&self, page: &str, fields: &[(&str, &str)]) -> Vec<Series> {

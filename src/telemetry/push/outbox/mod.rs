@@ -1,59 +1,164 @@
 //! What waits for the collector, a signal each.
 //!
-//! [`Outbox`] is the seam between what is filed and the [`Sender`](super::sender::Sender) that drains it: whether the
-//! items wait in memory or on disk is known only behind it. One batch at most is in flight. Until it is settled it
-//! stays in the outbox, so that nothing is lost between the two.
+//! The items are kept by a [`Shelf`]; an [`Outbox`] is the push's way to those of one signal. One batch at most is in
+//! flight. Until it is settled it stays on the shelf, so that nothing is lost between the two, and what was settled is
+//! kept as settled before the next batch leaves: after a crash only the batch in flight may leave twice.
 
-mod ledger;
-mod metrics;
-mod spans;
+mod items;
+mod shelf;
 
-use tokio::sync::watch;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
-pub(super) use metrics::MetricsOutbox;
-pub(super) use spans::SpansOutbox;
+pub(super) use items::Items;
+pub(crate) use shelf::{Batch, Front, NotKept, Reply, Row, Work};
+pub use shelf::{Level, Order, Shelf};
 
-/// What a sender should do next.
-pub(super) enum Next<R> {
-    /// Send this; it is in flight now.
-    Send(R),
-    /// Ask again at this time, or when something changes.
+use super::Signal;
+use crate::state::now_ms;
+
+/// When items leave.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// So many leave at once, and no more than that.
+    pub(super) batch: u64,
+    /// The longest that fewer wait for others.
+    pub(super) delay: Duration,
+}
+
+/// Whether something is to be sent.
+pub(super) enum Due {
+    /// Now.
+    Now,
+    /// At this time, unless something changes.
     At(Instant),
-    /// Ask again when something changes.
+    /// When something changes.
     Idle,
 }
 
+/// A request in flight, whole.
+pub(super) struct Delivery<R> {
+    pub(super) request: R,
+    pub(super) items: u64,
+}
+
 /// The waiting items of one signal.
-pub(super) trait Outbox: Send + Sync + 'static {
-    /// What is sent to the collector.
-    type Request;
+pub(super) struct Outbox<R> {
+    signal: Signal,
+    shelf: Arc<dyn Shelf>,
+    level: watch::Receiver<Level>,
+    pace: Pace,
+    /// Rows up to this one leave without waiting for others.
+    hurried: AtomicI64,
+    request: PhantomData<fn() -> R>,
+}
 
-    /// The next request, if one is due. Nothing may be in flight.
-    fn next(&self) -> Next<Self::Request>;
+impl<R: Items> Outbox<R> {
+    pub(super) fn new(signal: Signal, shelf: Arc<dyn Shelf>, pace: Pace) -> Self {
+        let level = shelf.level(signal);
+        Self { signal, shelf, level, pace, hurried: AtomicI64::new(0), request: PhantomData }
+    }
 
-    /// The collector took what is in flight, but for `rejected` items.
-    fn taken(&self, rejected: u64);
+    pub(super) fn pace(&self) -> Pace {
+        self.pace
+    }
 
-    /// The collector refused what is in flight for good.
-    fn refused(&self);
+    /// Files rows; they are kept when this returns.
+    pub(super) async fn file(&self, rows: Vec<Row>, base: Option<Vec<u8>>) -> Result<(), NotKept> {
+        self.ask(Work::File { rows, base }).await.map(drop)
+    }
+
+    /// Books items that were lost before they could be filed.
+    pub(super) fn lost(&self, items: u64) {
+        self.shelf.lost(items);
+    }
+
+    /// Whether something is to be sent. Nothing may be in flight.
+    pub(super) fn due(&self) -> Due {
+        let level = *self.level.borrow();
+        let Some(front) = level.front else { return Due::Idle };
+        if level.items >= self.pace.batch || front.id <= self.hurried.load(Ordering::Acquire) {
+            return Due::Now;
+        }
+        let age = u64::try_from(now_ms().saturating_sub(front.at_ms)).unwrap_or(0);
+        match self.pace.delay.checked_sub(Duration::from_millis(age)) {
+            Some(left) if !left.is_zero() => Due::At(Instant::now() + left),
+            _ => Due::Now,
+        }
+    }
+
+    /// The oldest items, which are in flight then; nothing where nothing waits.
+    pub(super) async fn next(&self) -> Result<Option<Delivery<R>>, NotKept> {
+        let Some(batch) = self.ask(Work::Next { most: self.pace.batch }).await? else { return Ok(None) };
+        let mut request = R::default();
+        let read: Result<(), _> = batch.requests.iter().try_for_each(|row| request.merge(row.as_slice()));
+        request.cut(batch.settled, u64::MAX);
+        if read.is_err() || request.count() != batch.items {
+            // Nobody can send it, and what comes after must not be held up by it.
+            let (signal, items) = (self.signal.as_str(), batch.items);
+            tracing::error!(signal, items, "OTLP push: what waited cannot be read; it is counted as rejected");
+            self.settle(0, items).await?;
+            return Ok(None);
+        }
+        request.join();
+        Ok(Some(Delivery { items: batch.items, request }))
+    }
+
+    /// The collector has answered for the first items in flight: took some and rejected others for good.
+    pub(super) async fn settle(&self, taken: u64, rejected: u64) -> Result<(), NotKept> {
+        self.ask(Work::Settle { taken, rejected }).await.map(drop)
+    }
 
     /// What is in flight could not be delivered, and waits again.
-    fn put_back(&self);
+    pub(super) async fn put_back(&self) -> Result<(), NotKept> {
+        self.ask(Work::PutBack).await.map(drop)
+    }
 
-    /// Makes all that waits due now; gives the mark that [`reached`](Self::reached) comes to once the collector has
-    /// answered for all of it.
-    fn hurry(&self) -> u64;
+    /// Makes all that waits due now; gives the mark that [`Level::reached`] comes to once the collector has answered
+    /// for all of it.
+    pub(super) fn hurry(&self) -> i64 {
+        let mark = self.level.borrow().newest;
+        self.hurried.fetch_max(mark, Ordering::AcqRel);
+        mark
+    }
 
-    /// The mark up to which the collector has answered.
-    fn reached(&self) -> u64;
+    /// Whether the collector has answered for all up to the mark.
+    pub(super) fn has_reached(&self, mark: i64) -> bool {
+        self.level.borrow().reached() >= mark
+    }
 
     /// Items that wait, those in flight included.
-    fn waiting(&self) -> u64;
+    pub(super) fn waiting(&self) -> u64 {
+        self.level.borrow().items
+    }
 
-    /// Ends the outbox: gives up what cannot outlive it, says how many items that were, and takes no more.
-    fn close(&self) -> u64;
+    /// Ends the outbox: gives up what cannot outlive the process, and says aloud what becomes of the rest.
+    pub(super) fn close(&self) {
+        let (signal, waiting) = (self.signal.as_str(), self.waiting());
+        // Nobody waits for the answer.
+        self.shelf.order(Order { signal: self.signal, work: Work::Close, reply: oneshot::channel().0 });
+        match (waiting, self.shelf.is_durable()) {
+            (0, _) => {}
+            (_, true) => {
+                tracing::info!(signal, waiting, "OTLP push ends; what the collector has not taken waits on disk")
+            }
+            (_, false) => tracing::warn!(signal, waiting, "OTLP push ends with items that the collector has not taken"),
+        }
+    }
 
-    /// Wakes whenever [`next`](Self::next) or [`reached`](Self::reached) may answer otherwise than before.
-    fn subscribe(&self) -> watch::Receiver<()>;
+    /// Wakes whenever [`due`](Self::due) or [`has_reached`](Self::has_reached) may answer otherwise than before.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Level> {
+        self.level.clone()
+    }
+
+    async fn ask(&self, work: Work) -> Result<Option<Batch>, NotKept> {
+        let (reply, answer) = oneshot::channel();
+        self.shelf.order(Order { signal: self.signal, work, reply });
+        answer.await.unwrap_or(Err(NotKept::Ended))
+    }
 }

@@ -1,0 +1,21 @@
+//! Disks that fill up, fail or are taken away, databases that are damaged, starts that are killed, and ends under load:
+//! of a running bridge, as a client sees it.
+//!
+//! Linux has what it takes to make a disk fail without being root: namespaces, limits and `/proc`.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod client;
+mod damaged;
+mod files;
+mod full;
+mod killed_starts;
+#[path = "../cli/process.rs"]
+#[allow(dead_code, reason = "shared with the tests of the command line")]
+mod process;
+mod read_only;
+mod small;
+mod stop;
+#[path = "../support/mod.rs"]
+mod support;

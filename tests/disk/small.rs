@@ -1,0 +1,71 @@
+//! A small file system of its own, for which nobody needs to be root: a tmpfs in a namespace.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The namespace, and the file system in it. Both are gone when this is dropped.
+pub struct Small {
+    /// A process that does nothing but hold the namespace.
+    holder: Child,
+    dir: PathBuf,
+}
+
+impl Small {
+    /// `None` where the system allows no such namespace, as some containers do not.
+    pub fn mount(dir: &Path, size: &str) -> Option<Self> {
+        let script = "mount -t tmpfs -o size=$1 tmpfs \"$2\" && echo mounted && exec cat";
+        let mut holder = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", script, "sh", size])
+            .arg(dir)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let small = Self { holder, dir: dir.to_owned() };
+        (line == "mounted\n").then_some(small)
+    }
+
+    /// The command, run where the file system is seen.
+    pub fn inside(&self, command: &Command) -> Command {
+        let mut inside = Command::new("nsenter");
+        inside.args(["--target", &self.holder.id().to_string(), "--user", "--mount", "--preserve-credentials"]);
+        inside.arg(command.get_program()).args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => inside.env(name, value),
+                None => inside.env_remove(name),
+            };
+        }
+        inside
+    }
+
+    /// The directory, as it is seen from outside.
+    pub fn dir(&self) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
+        root.join(self.dir.strip_prefix("/").unwrap())
+    }
+
+    /// Leaves no room.
+    pub fn fill(&self) {
+        let mut filler = File::create(self.dir().join("filler")).unwrap();
+        while filler.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// Makes room again.
+    pub fn free(&self) {
+        std::fs::remove_file(self.dir().join("filler")).unwrap();
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}

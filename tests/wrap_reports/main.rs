@@ -1,0 +1,17 @@
+//! `wrap` as the bridge sees it: real sessions of a scripted server, and what stands on /metrics and arrives at a
+//! collector of them. That the streams are unchanged is proved elsewhere.
+#![cfg(target_os = "linux")]
+#![allow(missing_docs, reason = "a test crate documents nothing")]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod account;
+mod away;
+#[path = "../wrap/support.rs"]
+#[allow(dead_code, reason = "another test uses the rest")]
+mod client;
+#[path = "../cli/process.rs"]
+#[allow(dead_code, reason = "another test uses the rest")]
+mod process;
+mod session;
+#[path = "../support/mod.rs"]
+mod support;
