@@ -210,3 +210,14 @@ fn a_session_that_told_of_mcp_has_an_mcp_duration_when_it_ends() {
     assert_eq!(samples.get(&format!("{sum}{{{labels},error_type=\"_OTHER\"}}")), 30.0);
     assert_eq!(samples.named(&[sum]).len(), 2);
 }
+
+#[test]
+fn the_code_of_an_error_has_its_own_name_on_the_span() {
+    for (error, code) in [("-32602", Some("-32602")), ("tool_error", None)] {
+        let collector = Collector::start();
+        let bridge = builder(&collector).build().unwrap();
+        send(&bridge, with(call(), "error_type", error));
+        let found = attributes(spans(&bridge, &collector).one("tools/call search"));
+        assert_eq!(found.get("rpc.response.status_code").cloned(), code.map(|code| format!("{code:?}")), "{found:?}");
+    }
+}

@@ -14,7 +14,7 @@ use super::writer::Writer;
 use super::{Bridge, Inner};
 use crate::breaker::Registry;
 use crate::catalog::Group;
-use crate::catalog::metrics::{BRIDGE_BUILD_INFO, MCP_HUB_APP_INFO};
+use crate::catalog::metrics::{BRIDGE_BUILD_INFO, BRIDGE_READY, MCP_HUB_APP_INFO};
 use crate::config::{App, Config, Otlp, PushMetrics, PushSpans};
 use crate::event::Label;
 use crate::expose::Exposed;
@@ -143,7 +143,9 @@ impl Builder {
             spans: push.as_ref().and_then(Push::spans),
             push_stats,
             shared: Arc::clone(&shared),
+            ready: telemetry.instrument(&BRIDGE_READY),
             stale: false,
+            refused_events: 0,
         };
         // Before anyone can look: the first scrape shows what is remembered.
         writer.restore();

@@ -49,6 +49,14 @@ impl Source {
 /// An event as a way in hands it over: read and valid, or why it is not.
 pub type Incoming = Result<Event, Rejection>;
 
+/// The type of an event, where it could be read.
+pub(super) fn type_of(event: &Incoming) -> Option<EventType> {
+    match event {
+        Ok(event) => Some(event.event_type()),
+        Err(rejection) => rejection.event_type,
+    }
+}
+
 /// Why a whole batch was not taken. It may be sent again, with the same event ids.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -153,11 +161,7 @@ impl Door {
     fn refuse(&self, source: Source, events: &[Incoming], reply: Reply) {
         self.shared.waiting.fetch_sub(events.len(), Ordering::AcqRel);
         for event in events {
-            let event_type = match event {
-                Ok(event) => Some(event.event_type()),
-                Err(rejection) => rejection.event_type,
-            };
-            let index = event_type.map_or(EventType::COUNT, EventType::index);
+            let index = type_of(event).map_or(EventType::COUNT, EventType::index);
             self.shared.refused[source as usize][index].fetch_add(1, Ordering::Relaxed);
         }
         reply(Err(Refused::Overloaded));

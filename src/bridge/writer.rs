@@ -8,15 +8,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::door::{Change, Command, Refused, Reply, Shared, Source, Submission};
+use super::door::{Change, Command, Incoming, Refused, Reply, Shared, Source, Submission, type_of};
 use crate::event::{Outcome, Reason, Warning};
 use crate::record::{Context, Fault, Ledger, Recorder, Staged};
 use crate::state::{Orders, State, StoreError, now_ms};
-use crate::telemetry::Telemetry;
 use crate::telemetry::push::{SpanSink, Stats};
+use crate::telemetry::{Instrument, Telemetry};
 
 /// The most events that one transaction takes, where more wait.
 const BATCH_EVENTS: usize = 8192;
+/// What a batch that failed may have wanted of the disk: a page an event, and something for what it has in common.
+const PROBE_BYTES_AN_EVENT: usize = 4096;
+const PROBE_BYTES: usize = 64 << 10;
 /// How often the writer looks after what time alone changes.
 const TICK: Duration = Duration::from_secs(1);
 /// How often what is too old is forgotten.
@@ -31,8 +34,12 @@ pub(super) struct Writer {
     pub(super) spans: Option<SpanSink>,
     pub(super) push_stats: Arc<dyn Stats>,
     pub(super) shared: Arc<Shared>,
+    /// The gauge of [`BRIDGE_READY`](crate::catalog::metrics::BRIDGE_READY).
+    pub(super) ready: Arc<Instrument>,
     /// Memory may differ from the store: it is rebuilt before anything else.
     pub(super) stale: bool,
+    /// The events of the largest batch that could not be kept since one was.
+    pub(super) refused_events: usize,
 }
 
 /// A batch that was decided on and waits for its commit.
@@ -122,12 +129,18 @@ impl Writer {
         let result =
             self.decide(&mut waiting, &mut staged, &mut answered).and_then(|()| self.commit(&mut staged, &mut orders));
         if let Err(error) = result {
+            let mut replies: Vec<Reply> = answered.into_iter().map(|answered| answered.reply).collect();
+            for Submission { source, events, reply, .. } in waiting {
+                self.not_decided(source, events);
+                replies.push(reply);
+            }
+            self.ledger.refuse_all(Reason::Storage);
+            self.refused_events = self.refused_events.max(events);
             self.abandon(&error);
             self.shared.done(events);
             orders.refuse(&error);
             let refused = Refused::Storage(error.to_string());
-            let replies = answered.into_iter().map(|answered| answered.reply);
-            for reply in replies.chain(waiting.map(|submission| submission.reply)) {
+            for reply in replies {
                 reply(Err(refused.clone()));
             }
             return;
@@ -153,16 +166,19 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now_ms = now_ms();
         self.refresh_memory()?;
-        self.try_to_write(now_ms)?;
+        self.try_to_write(now_ms, 0)?;
         self.state.begin()?;
         for Submission { source, events, received, reply } in batch {
             let mut outcomes = Vec::with_capacity(events.len());
             let mut fault = None;
-            for incoming in events {
+            let mut events = events.into_iter();
+            for incoming in events.by_ref() {
+                let event_type = type_of(&incoming);
                 let mut context = Context { state: &mut self.state, staged, received, now_ms };
                 match decide_one(&self.recorder, &mut self.ledger, &mut context, source, incoming) {
                     Ok(outcome) => outcomes.push(outcome),
                     Err(error) => {
+                        self.ledger.received(source, event_type);
                         fault = Some(error);
                         break;
                     }
@@ -170,10 +186,18 @@ impl Writer {
             }
             answered.push(Answered { reply, outcomes });
             if let Some(error) = fault {
+                self.not_decided(source, events);
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Counts events of a batch that failed before their turn.
+    fn not_decided(&mut self, source: Source, events: impl IntoIterator<Item = Incoming>) {
+        for event in events {
+            self.ledger.received(source, type_of(&event));
+        }
     }
 
     /// Makes a change that no event makes, in a transaction of its own.
@@ -181,7 +205,7 @@ impl Writer {
         let Change { make, reply } = change;
         let mut staged = Staged::default();
         let made = self.refresh_memory().and_then(|()| {
-            self.try_to_write(now_ms())?;
+            self.try_to_write(now_ms(), 0)?;
             self.state.begin()?;
             let made = make(&mut self.state)?;
             self.commit(&mut staged, &mut Orders::default())?;
@@ -223,8 +247,9 @@ impl Writer {
     }
 
     /// While events cannot be kept: finds out whether they can be by now, before anything is decided in vain.
-    fn try_to_write(&self, now_ms: i64) -> Result<(), StoreError> {
-        if self.shared.store_fault().is_some() { self.state.try_to_write(now_ms) } else { Ok(()) }
+    /// An event that comes meanwhile is tried itself, after a row; else as many bytes are as failed.
+    fn try_to_write(&self, now_ms: i64, bytes: usize) -> Result<(), StoreError> {
+        if self.shared.store_fault().is_some() { self.state.try_to_write(now_ms, bytes) } else { Ok(()) }
     }
 
     /// Nothing of the batch was kept: it is forgotten, and the store is mended where that can be done.
@@ -234,7 +259,11 @@ impl Writer {
             tracing::error!("events cannot be kept, and are refused until they can: {reason}");
         }
         self.shared.set_store_fault(Some(reason));
-        self.ledger.forget();
+        {
+            let telemetry = Arc::clone(&self.telemetry);
+            let _no_collection = telemetry.hold();
+            self.account();
+        }
         let shared = &self.shared;
         self.stale = match self.state.recover(error, &|| shared.turn()) {
             Ok(()) => false,
@@ -247,16 +276,25 @@ impl Writer {
 
     fn apply(&mut self, staged: &mut Staged) {
         {
-            let _no_collection = self.telemetry.hold();
+            let telemetry = Arc::clone(&self.telemetry);
+            let _no_collection = telemetry.hold();
             staged.apply();
-            let ledger = &mut self.ledger;
-            self.shared.take_refused(|source, event_type, count| {
-                ledger.refused(source, event_type, Reason::Overloaded, count);
-            });
-            ledger.apply();
+            self.account();
             self.state.outbox.lost(self.shared.tray.take_lost());
             self.state.outbox.show(&*self.push_stats);
         }
+    }
+
+    /// Shows what became of events, and whether more can be kept: also where nothing of a batch was. The caller keeps
+    /// collections out meanwhile.
+    fn account(&mut self) {
+        let ledger = &mut self.ledger;
+        self.shared.take_refused(|source, event_type, count| {
+            ledger.refused(source, event_type, Reason::Overloaded, count);
+        });
+        ledger.apply();
+        let ready = !self.shared.is_closed() && self.shared.store_fault().is_none();
+        self.ready.set(&[], f64::from(u8::from(ready)));
     }
 
     /// Shows what is remembered from before a restart.
@@ -292,7 +330,8 @@ impl Writer {
         self.refresh_memory()?;
         let now_ms = now_ms();
         self.state.check_place()?;
-        self.try_to_write(now_ms)?;
+        // Where there is room for one row and for no batch, those who are told to come back would be sent away again.
+        self.try_to_write(now_ms, PROBE_BYTES + self.refused_events * PROBE_BYTES_AN_EVENT)?;
         if !self.state.is_overdue(now_ms) {
             return Ok(());
         }
@@ -304,10 +343,11 @@ impl Writer {
     }
 
     /// Something was kept, or there was nothing to keep and no fault.
-    fn kept(&self) {
+    fn kept(&mut self) {
         if self.shared.store_fault().is_some() {
             tracing::info!("events can be kept again");
             self.shared.set_store_fault(None);
+            self.refused_events = 0;
         }
     }
 }
@@ -317,7 +357,7 @@ fn decide_one(
     ledger: &mut Ledger,
     context: &mut Context<'_>,
     source: Source,
-    incoming: super::door::Incoming,
+    incoming: Incoming,
 ) -> Result<Outcome, StoreError> {
     let rejection = match incoming {
         Err(rejection) => {

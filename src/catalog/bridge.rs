@@ -5,6 +5,8 @@ use super::{buckets, declare};
 declare! { Bridge:
     BRIDGE_BUILD_INFO = Gauge("bridge_build_info", "bridge.build_info", "", ["version", "rustc"])
         "Version of the bridge and of the compiler that built it, always 1";
+    BRIDGE_READY = Gauge("bridge_ready", "bridge.ready", "", [])
+        "1 while events can be taken and kept, else 0";
     BRIDGE_EVENTS_RECEIVED = Counter("bridge_events_received_total", "bridge.events.received", "{event}", ["source", "event_type"])
         "Total number of events received: the accepted, the duplicates and the rejected";
     BRIDGE_EVENTS_ACCEPTED = Counter("bridge_events_accepted_total", "bridge.events.accepted", "{event}", ["source"])

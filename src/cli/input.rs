@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mcp_otel_bridge::client::{self, Client, DEFAULT_URL, URL_VARIABLE};
+use mcp_otel_bridge::client::{Client, DEFAULT_URL, URL_VARIABLE};
 use mcp_otel_bridge::config::{self, Flags, Loaded, Sources};
 
 use super::Failure;
@@ -23,9 +23,8 @@ pub(super) struct BridgeArgs {
 }
 
 impl BridgeArgs {
-    /// A client of it, with the token of the environment.
+    /// A client of it, with the token and the authorities of the environment.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        let token = client::token().map_err(Failure::Usage)?;
-        Ok(Client::new(&self.url, token.as_deref()))
+        Client::from_environment(&self.url).map_err(Failure::Usage)
     }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a fault at run time (or, of `send`, an event that was rejected), 2 wrong usage or
 //! configuration. `wrap` ends as the server does that it wraps.
 
+mod health;
 mod input;
 mod inspect;
 mod mcp;
@@ -42,6 +43,8 @@ enum Command {
     Mcp(mcp::McpArgs),
     /// Send NDJSON events to a running bridge
     Send(send::SendArgs),
+    /// Ask a running bridge whether it is ready: exit code 0 or 1
+    Health(health::HealthArgs),
     /// Check the configuration; every error at once
     Check(ConfigArgs),
     /// Show the configuration in force, secrets masked
@@ -60,6 +63,12 @@ enum Command {
         /// The form to show it in
         #[arg(long, value_enum, default_value = "table")]
         format: CatalogFormat,
+    },
+    /// Show every type of event
+    Events {
+        /// The form to show it in
+        #[arg(long, value_enum, default_value = "markdown")]
+        format: EventsFormat,
     },
     /// Write a completion script for a shell to standard output
     Completions {
@@ -136,6 +145,14 @@ impl From<CatalogFormat> for ShowFormat {
     }
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EventsFormat {
+    /// Markdown, as in docs/events.md
+    Markdown,
+    /// JSON Schema, as at /v1/events/schema
+    Json,
+}
+
 /// Why a command did not do what it was asked to; what it prints ends with the exit code.
 #[derive(Debug)]
 enum Failure {
@@ -163,11 +180,14 @@ pub(crate) fn run() -> ExitCode {
         Command::WrapLaunch(args) => wrap::launch(&args),
         Command::Mcp(args) => mcp::mcp(&args),
         Command::Send(args) => send::send(&args),
+        Command::Health(args) => health::health(args),
         Command::Check(args) => inspect::check(&args),
         Command::Config { reference: true, .. } => print(&mcp_otel_bridge::config::reference_markdown()),
         Command::Config { example: true, .. } => print(&mcp_otel_bridge::config::example()),
         Command::Config { args, .. } => inspect::config(&args),
         Command::Catalog { format } => print(&show(format.into())),
+        Command::Events { format: EventsFormat::Markdown } => print(&mcp_otel_bridge::event::reference_markdown()),
+        Command::Events { format: EventsFormat::Json } => print(&format!("{:#}\n", mcp_otel_bridge::event::schema())),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "mcp-otel-bridge", &mut script);

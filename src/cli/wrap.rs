@@ -5,7 +5,7 @@ mod home;
 use std::ffi::OsString;
 
 use clap::Args;
-use mcp_otel_bridge::client;
+use mcp_otel_bridge::client::Client;
 use mcp_otel_bridge::wrap::{self, Settings};
 use tracing_subscriber::EnvFilter;
 
@@ -49,17 +49,19 @@ pub(super) fn wrap(args: WrapArgs) -> Result<(), Failure> {
         component_name(name)?;
     }
     // What is wrong with the observing is said and costs nothing else.
-    let token = client::token().unwrap_or_else(|problem| {
-        super::tell(&problem, 0);
-        None
+    let client = bridge.client().unwrap_or_else(|problem| {
+        if let Failure::Fault(why) | Failure::Usage(why) | Failure::With(why, _) = problem {
+            super::tell(&why, 0);
+        }
+        Client::new(&bridge.url, None)
     });
-    let settings = Settings { component, command, token, inject_trace_context };
+    let settings = Settings { component, command, inject_trace_context };
     let ended = wrap::run(settings, move |observe| {
         if serve {
-            home::with_bridge(&bridge.url, observe);
+            home::with_bridge(&client, observe);
         } else {
             log_to_stderr();
-            observe(bridge.url);
+            observe(client);
         }
     });
     match ended {
@@ -90,6 +92,6 @@ fn component_name(name: &str) -> Result<(), Failure> {
 /// Warnings alone: standard error is the server's.
 fn log_to_stderr() {
     let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new("warn")).with_writer(std::io::stderr);
-    // Where one is set already it stays.
-    let _ = subscriber.with_target(false).with_ansi(false).try_init();
+    // Where one is set already it stays. A standard error that nobody reads is nothing to fail over.
+    let _ = subscriber.with_target(false).with_ansi(false).log_internal_errors(false).try_init();
 }

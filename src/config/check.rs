@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use http::uri::Uri;
 
 use super::codec::quote;
-use super::draft::{DEFAULT_ENDPOINT, Draft, Exporter, Pair};
+use super::draft::{DEFAULT_ENDPOINT, Draft, Exporter, Pair, Tls};
 use super::environment::Environment;
-use super::keys::TOKEN;
-use super::model::{Config, ListenerTls, Otlp, PushMetrics, PushSpans, Sampler, Secret, TokenSource};
+use super::model::{Auth, Config, KeyPair, ListenerTls, Otlp, PushMetrics, PushSpans, Right, Sampler};
 use super::reader::Reader;
+use super::secrets;
 use super::tree::{Place, Sourced};
 use crate::catalog::Group;
 
@@ -22,8 +22,8 @@ pub(super) fn finish(mut draft: Draft, env: &Environment, reader: &mut Reader) -
         Group::ALL.into_iter().zip(draft.groups).filter(|(_, on)| *on).map(|(group, _)| group).collect();
     config.grpc_listen = draft.grpc_listen.as_ref().map(|grpc| grpc.value);
     config.live.listen = draft.live_listen.as_ref().map(|live| live.value);
-    config.tls = pair(&draft.tls, reader);
-    (config.token, config.token_source) = token(&draft, env, reader);
+    config.tls = tls(&draft.tls, reader);
+    config.auth = secrets::read(&draft.auth, env, reader);
     listeners(&draft, &config, reader);
     anomalies(&config, reader);
     if draft.disabled {
@@ -65,12 +65,22 @@ fn push_spans(draft: &Draft, config: &Config, reader: &mut Reader) -> PushSpans 
     }
 }
 
+fn tls(tls: &Tls, reader: &mut Reader) -> Option<ListenerTls> {
+    let identity = pair(&tls.pair, reader);
+    let client_ca_file = tls.client_ca_file.as_ref().map(|file| readable(file, reader));
+    if let Some(file) = tls.client_ca_file.as_ref().filter(|_| tls.pair.is_unset()) {
+        let help = "`tls.cert_file` and `tls.key_file` beside it";
+        reader.fault_at(file.place.clone(), "without TLS no client can show a certificate", help);
+    }
+    Some(ListenerTls { identity: identity?, client_ca_file })
+}
+
 /// A certificate with its key; both files must be there.
-fn pair(pair: &Pair, reader: &mut Reader) -> Option<ListenerTls> {
+fn pair(pair: &Pair, reader: &mut Reader) -> Option<KeyPair> {
     let cert_file = pair.cert_file.as_ref().map(|file| readable(file, reader));
     let key_file = pair.key_file.as_ref().map(|file| readable(file, reader));
     match (cert_file, key_file) {
-        (Some(cert_file), Some(key_file)) => Some(ListenerTls { cert_file, key_file }),
+        (Some(cert_file), Some(key_file)) => Some(KeyPair { cert_file, key_file }),
         (None, None) => None,
         (cert_file, _) => {
             let (set, missing) = if cert_file.is_some() { ("certificate", "key") } else { ("key", "certificate") };
@@ -95,42 +105,6 @@ fn readable(file: &Sourced<PathBuf>, reader: &mut Reader) -> PathBuf {
     file.value.clone()
 }
 
-fn token(draft: &Draft, env: &Environment, reader: &mut Reader) -> (Option<Secret>, Option<TokenSource>) {
-    if let Some(file) = &draft.auth.token_file {
-        let source = Some(TokenSource::File(file.value.clone()));
-        let shown = quote(&file.value.to_string_lossy());
-        return match std::fs::read_to_string(&file.value) {
-            Ok(text) => (checked_token(text.trim_end(), &shown, &file.place, reader), source),
-            Err(error) => {
-                let problem = format!("{shown} cannot be read: {error}");
-                reader.fault_at(
-                    file.place.clone(),
-                    problem,
-                    "a file that holds the token and that the bridge may read",
-                );
-                (None, source)
-            }
-        };
-    }
-    let Some(name) = &draft.auth.token_env else { return (None, None) };
-    let text = env.get(&name.value).unwrap_or_default();
-    (checked_token(text, "the variable that it names", &name.place, reader), Some(TokenSource::Env(name.value.clone())))
-}
-
-fn checked_token(text: &str, from: &str, place: &Place, reader: &mut Reader) -> Option<Secret> {
-    if text.is_empty() {
-        reader.fault_at(place.clone(), format!("{from} is empty or unset"), "a token");
-        return None;
-    }
-    match TOKEN.read(text) {
-        Ok(token) => Some(Secret::new(token)),
-        Err((_, help)) => {
-            reader.fault_at(place.clone(), format!("{from} does not hold a token"), help);
-            None
-        }
-    }
-}
-
 fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
     if let Some(grpc) = &draft.grpc_listen
         && grpc.value == config.listen
@@ -150,7 +124,8 @@ fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
             reader.warn("live.listen has no effect: live.enabled is false");
         }
     }
-    if config.token.is_some() || config.token_source.is_some() {
+    if !config.auth.is_open() {
+        rights(&config.auth, reader);
         return;
     }
     for address in addresses(config) {
@@ -160,6 +135,16 @@ fn listeners(draft: &Draft, config: &Config, reader: &mut Reader) {
                  read; set auth.token_file or {}",
                 super::environment::TOKEN_VARIABLE
             ));
+        }
+    }
+}
+
+/// Warns of what nobody may do: once anything is set, nothing is open by itself.
+fn rights(auth: &Auth, reader: &mut Reader) {
+    for (right, nobody) in [(Right::Scrape, "nobody may read"), (Right::Ingest, "nobody may report")] {
+        if !auth.is_given(right) {
+            let name = right.name();
+            reader.warn(format!("{nobody}: no token has the right `{name}`; set auth.{name}.token_file"));
         }
     }
 }

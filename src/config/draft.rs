@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::model::{Config, ListenerTls, Otlp, PushMetrics, PushSpans, Secret, Temporality, TokenSource};
+use super::model::{self, Config, KeyPair, Otlp, PushMetrics, PushSpans, Secret, Temporality, TokenSource, Tokens};
 use super::tree::Sourced;
 use crate::catalog::Group;
 
@@ -14,7 +14,7 @@ pub(super) const DEFAULT_ENDPOINT: &str = "http://localhost:4317";
 /// All that can be set, each value with what later checks need to know about it.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    /// What is set as it is. What it says of gRPC, the feed's listener, TLS, pushes, groups and the token comes from
+    /// What is set as it is. What it says of gRPC, the feed's listener, TLS, pushes, groups and tokens comes from
     /// the fields below in the end.
     pub(super) config: Config,
     pub(super) disabled: bool,
@@ -22,7 +22,7 @@ pub(super) struct Draft {
     pub(super) groups: [bool; Group::ALL.len()],
     pub(super) grpc_listen: Option<Sourced<SocketAddr>>,
     pub(super) live_listen: Option<Sourced<SocketAddr>>,
-    pub(super) tls: Pair,
+    pub(super) tls: Tls,
     pub(super) auth: Auth,
     pub(super) metrics: MetricsPush,
     pub(super) spans: SpansPush,
@@ -35,11 +35,41 @@ pub(super) struct Pair {
     pub(super) key_file: Option<Sourced<PathBuf>>,
 }
 
-/// Where the token comes from; the last that is set holds.
+impl Pair {
+    pub(super) fn is_unset(&self) -> bool {
+        self.cert_file.is_none() && self.key_file.is_none()
+    }
+}
+
+/// TLS of the listeners.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tls {
+    pub(super) pair: Pair,
+    pub(super) client_ca_file: Option<Sourced<PathBuf>>,
+}
+
+/// Where a secret comes from; the last that is set holds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held {
+    pub(super) file: Option<Sourced<PathBuf>>,
+    pub(super) env: Option<Sourced<String>>,
+}
+
+/// Where the tokens and the password come from.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Auth {
-    pub(super) token_file: Option<Sourced<PathBuf>>,
-    pub(super) token_env: Option<Sourced<String>>,
+    pub(super) all: Held,
+    pub(super) scrape: Held,
+    pub(super) ingest: Held,
+    pub(super) admin: Held,
+    pub(super) basic: Basic,
+}
+
+/// A user name, and where its password comes from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Basic {
+    pub(super) username: Option<Sourced<String>>,
+    pub(super) password: Held,
 }
 
 /// One OTLP exporter.
@@ -94,8 +124,11 @@ impl From<&Config> for Draft {
             groups: Group::ALL.map(|group| config.metrics.groups.contains(&group)),
             grpc_listen: config.grpc_listen.map(Sourced::nowhere),
             live_listen: config.live.listen.map(Sourced::nowhere),
-            tls: Pair::from(config.tls.as_ref()),
-            auth: Auth::from(config),
+            tls: Tls {
+                pair: Pair::from(config.tls.as_ref().map(|tls| &tls.identity)),
+                client_ca_file: config.tls.as_ref().and_then(|tls| tls.client_ca_file.clone()).map(Sourced::nowhere),
+            },
+            auth: Auth::from(&config.auth),
             metrics: MetricsPush {
                 exporter: Exporter::new(&metrics.otlp, metrics_on, metrics.temporality),
                 interval: metrics.interval,
@@ -112,23 +145,38 @@ impl From<&Config> for Draft {
     }
 }
 
-impl From<&Config> for Auth {
-    fn from(config: &Config) -> Self {
-        let mut auth = Self::default();
-        match &config.token_source {
-            Some(TokenSource::File(path)) => auth.token_file = Some(Sourced::nowhere(path.clone())),
-            Some(TokenSource::Env(name)) => auth.token_env = Some(Sourced::nowhere(name.clone())),
-            None => {}
+impl From<&model::Auth> for Auth {
+    fn from(auth: &model::Auth) -> Self {
+        let held = |tokens: &Option<Tokens>| Held::from(tokens.as_ref().and_then(|tokens| tokens.source.as_ref()));
+        let basic = auth.basic.as_ref();
+        Self {
+            all: held(&auth.all),
+            scrape: held(&auth.scrape),
+            ingest: held(&auth.ingest),
+            admin: held(&auth.admin),
+            basic: Basic {
+                username: basic.map(|basic| Sourced::nowhere(basic.username.clone())),
+                password: Held::from(basic.and_then(|basic| basic.source.as_ref())),
+            },
         }
-        auth
     }
 }
 
-impl From<Option<&ListenerTls>> for Pair {
-    fn from(tls: Option<&ListenerTls>) -> Self {
+impl From<Option<&TokenSource>> for Held {
+    fn from(source: Option<&TokenSource>) -> Self {
+        match source {
+            Some(TokenSource::File(path)) => Self { file: Some(Sourced::nowhere(path.clone())), env: None },
+            Some(TokenSource::Env(name)) => Self { file: None, env: Some(Sourced::nowhere(name.clone())) },
+            None => Self::default(),
+        }
+    }
+}
+
+impl From<Option<&KeyPair>> for Pair {
+    fn from(pair: Option<&KeyPair>) -> Self {
         Self {
-            cert_file: tls.map(|tls| Sourced::nowhere(tls.cert_file.clone())),
-            key_file: tls.map(|tls| Sourced::nowhere(tls.key_file.clone())),
+            cert_file: pair.map(|pair| Sourced::nowhere(pair.cert_file.clone())),
+            key_file: pair.map(|pair| Sourced::nowhere(pair.key_file.clone())),
         }
     }
 }

@@ -7,11 +7,11 @@ use std::collections::HashMap;
 
 use super::draft::Draft;
 use super::key::{Outline, Table};
-use super::keys::{self, FILE, LOOSE_BOOL, TOKEN};
+use super::keys::{self, FILE, LOOSE_BOOL, PASSWORD, TOKEN};
 use super::model::Sampler;
 use super::reader::Reader;
 use super::suggest::nearest;
-use super::tree::{Node, Origin, Sourced};
+use super::tree::{Node, Origin};
 
 /// The prefix of the bridge's own variables.
 const PREFIX: &str = "MCP_OTEL_BRIDGE_";
@@ -24,6 +24,16 @@ pub(super) const TOKEN_VARIABLE: &str = "MCP_OTEL_BRIDGE_TOKEN";
 
 /// A shorter name than the derived one.
 const TOKEN_FILE: &str = "MCP_OTEL_BRIDGE_TOKEN_FILE";
+
+/// The variables that hold secrets themselves, and the keys that name them. A variable that names a variable would say
+/// nothing that these do not.
+pub(super) static SECRETS: [(&str, &str); 5] = [
+    (TOKEN_VARIABLE, "auth.token_env"),
+    ("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN", "auth.scrape.token_env"),
+    ("MCP_OTEL_BRIDGE_AUTH_INGEST_TOKEN", "auth.ingest.token_env"),
+    ("MCP_OTEL_BRIDGE_AUTH_ADMIN_TOKEN", "auth.admin.token_env"),
+    ("MCP_OTEL_BRIDGE_AUTH_BASIC_PASSWORD", "auth.basic.password_env"),
+];
 
 /// Ours, but not for the configuration: where the clients find the bridge.
 const FOR_CLIENTS: &str = "MCP_OTEL_BRIDGE_URL";
@@ -109,6 +119,11 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     ("OTEL_TRACES_SAMPLER", "`always_on`, `always_off` or `traceidratio`, each also with `parentbased_` before it."),
     ("OTEL_TRACES_SAMPLER_ARG", "The ratio of `traceidratio`, from 0 to 1; 1 by default."),
     (CONFIG, "The file, where `--config` names none."),
+    (
+        crate::client::CA_FILE_VARIABLE,
+        "A PEM file with the certificates of the authorities, or the bridge's own, that `send`, `wrap` and `mcp` take for \
+         a bridge's where it is reached by https; the public authorities by default. `serve` does not read it.",
+    ),
     (FOR_CLIENTS, "Where `send`, `wrap` and `mcp` find the bridge; `serve` does not read it."),
 ];
 
@@ -148,7 +163,7 @@ pub(super) fn read(env: &Environment, draft: &mut Draft, reader: &mut Reader) {
     for (name, path) in own() {
         set_path(env, &name, &path, draft, reader);
     }
-    token(env, draft, reader);
+    secrets(env, draft, reader);
     unknown(env, reader);
 }
 
@@ -176,8 +191,7 @@ fn own_name(path: &str) -> Option<String> {
     }
     match path {
         "auth.token_file" => Some(TOKEN_FILE.to_owned()),
-        // A variable that names a variable says nothing that TOKEN_VARIABLE does not.
-        "auth.token_env" => None,
+        path if SECRETS.iter().any(|(_, key)| *key == path) => None,
         path => Some(format!("{PREFIX}{}", path.replace('.', "_").to_ascii_uppercase())),
     }
 }
@@ -193,11 +207,10 @@ pub(super) fn variables(path: &str) -> Vec<String> {
     let tables = [&OTLP[..], &OTEL, &SEEDS];
     let set = tables.iter().flat_map(|table| table.iter()).filter(|(_, paths)| paths.contains(&path));
     let mut names: Vec<String> = set.map(|(name, _)| (*name).to_owned()).collect();
-    match path {
-        "enable_prometheus_metrics" => names.push(SEEDS_ENABLE.to_owned()),
-        "auth.token_env" => names.push(TOKEN_VARIABLE.to_owned()),
-        _ => {}
+    if path == "enable_prometheus_metrics" {
+        names.push(SEEDS_ENABLE.to_owned());
     }
+    names.extend(SECRETS.iter().filter(|(_, key)| *key == path).map(|(name, _)| (*name).to_owned()));
     names.extend(own_name(path));
     names
 }
@@ -312,24 +325,27 @@ fn sampler(env: &Environment, draft: &mut Draft, reader: &mut Reader) {
     }
 }
 
-/// The token in the environment goes before one that the file names.
-fn token(env: &Environment, draft: &mut Draft, reader: &mut Reader) {
-    if value(env, TOKEN_VARIABLE, &TOKEN, reader).is_none() {
-        return;
+/// A secret in the environment goes before one that the file names.
+fn secrets(env: &Environment, draft: &mut Draft, reader: &mut Reader) {
+    for (variable, key) in &SECRETS {
+        let codec = if key.ends_with("password_env") { &PASSWORD } else { &TOKEN };
+        if value(env, variable, codec, reader).is_none() {
+            continue;
+        }
+        let origin = Origin::Env((*variable).to_owned());
+        let file = key.strip_suffix("_env").and_then(|key| own_name(&format!("{key}_file")));
+        if let Some(file) = file.filter(|file| env.get(file).is_some()) {
+            reader.fault(&origin, format!("is set beside {file}"), "one of them");
+        }
+        set_text(key, variable, &origin, draft, reader);
     }
-    let origin = Origin::Env(TOKEN_VARIABLE.to_owned());
-    if env.get(TOKEN_FILE).is_some() {
-        reader.fault(&origin, format!("is set beside {TOKEN_FILE}"), "one of them");
-    }
-    let place = reader.place(&origin);
-    draft.auth.token_file = None;
-    draft.auth.token_env = Some(Sourced { value: TOKEN_VARIABLE.to_owned(), place });
 }
 
 /// Warns of variables that look like ours and are not: most are slips.
 fn unknown(env: &Environment, reader: &mut Reader) {
     let own = own();
-    let known: Vec<&str> = own.iter().map(|(name, _)| name.as_str()).chain([CONFIG, TOKEN_VARIABLE]).collect();
+    let known: Vec<&str> =
+        own.iter().map(|(name, _)| name.as_str()).chain(SECRETS.map(|(name, _)| name)).chain([CONFIG]).collect();
     let mut names: Vec<&str> = env.0.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX)).collect();
     names.sort_unstable();
     for name in names {

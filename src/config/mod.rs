@@ -31,6 +31,7 @@ mod list;
 mod load;
 mod model;
 mod reader;
+mod secrets;
 mod show;
 mod substitute;
 mod suggest;

@@ -2,11 +2,13 @@
 //!
 //! [`crate::config`] builds a [`Config`] from defaults, file, environment and flags; everything else only reads it.
 
+mod auth;
 mod durability;
 mod live;
 mod mcp;
 mod skills;
 
+pub use auth::{Auth, Basic, Right, TokenSource, Tokens};
 pub use durability::Durability;
 pub use live::Live;
 pub use mcp::Mcp;
@@ -28,7 +30,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// A listener of gRPC alone, when set.
     pub grpc_listen: Option<SocketAddr>,
-    /// Certificate and key of the listeners; plain text when `None`.
+    /// TLS of the listeners; plain text when `None`.
     pub tls: Option<ListenerTls>,
     /// Where the bridge keeps what it remembers; the user's state directory when `None`.
     pub data_dir: Option<PathBuf>,
@@ -38,10 +40,8 @@ pub struct Config {
     pub durability: Durability,
     /// How the bridge logs.
     pub log: Log,
-    /// The bearer token that every request but `/livez` and `/readyz` must carry; on `/live` the first message may.
-    pub token: Option<Secret>,
-    /// Where the token came from, to name it without showing it.
-    pub token_source: Option<TokenSource>,
+    /// What every request but `/livez` and `/readyz` must show; on `/live` the first message may carry the token.
+    pub auth: Auth,
     /// Bounds on what clients may ask for.
     pub limits: Limits,
     /// The scrape and the metrics behind it.
@@ -80,22 +80,22 @@ pub struct Config {
     pub mcp: Mcp,
 }
 
-/// Certificate and key of a listener, as PEM files.
+/// What the listeners need for TLS. The files are read again when they change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ListenerTls {
+    /// The listeners' own certificate and key.
+    pub identity: KeyPair,
+    /// The authorities, as a PEM file, of which clients must show a certificate; `None` asks for none.
+    pub client_ca_file: Option<PathBuf>,
+}
+
+/// A certificate and its key, as PEM files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyPair {
     /// The certificate chain.
     pub cert_file: PathBuf,
     /// The private key.
     pub key_file: PathBuf,
-}
-
-/// Where a token came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenSource {
-    /// A file.
-    File(PathBuf),
-    /// The environment variable of that name.
-    Env(String),
 }
 
 /// How the bridge logs.
@@ -287,7 +287,7 @@ pub struct Otlp {
     /// Trust these roots rather than the system's.
     pub ca_file: Option<PathBuf>,
     /// Certificate and key to show to the server, as PEM files.
-    pub client: Option<ListenerTls>,
+    pub client: Option<KeyPair>,
 }
 
 /// What waits for the collector.
@@ -365,8 +365,7 @@ impl Default for Config {
             ephemeral: false,
             durability: Durability::default(),
             log: Log::default(),
-            token: None,
-            token_source: None,
+            auth: Auth::default(),
             limits: Limits::default(),
             metrics: Metrics::default(),
             resource: Vec::new(),

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::draft::Draft;
-use super::environment::{TOKEN_VARIABLE, variables};
+use super::environment::{SECRETS, variables};
 use super::key::Outline;
 use super::keys::FILE;
-use super::model::{Config, Otlp, PushMetrics, PushSpans, TokenSource};
+use super::model::{Auth, Config, Otlp, PushMetrics, PushSpans, TokenSource};
 
 /// One key of the file, for the reference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,12 +27,26 @@ pub struct KeyDoc {
 /// `****`.
 pub fn show(config: &Config) -> String {
     let mut config = config.clone();
-    if config.token.is_some() && config.token_source.is_none() {
-        config.token_source = Some(TokenSource::Env(TOKEN_VARIABLE.to_owned()));
-    }
+    name_sources(&mut config.auth);
     let mut value = FILE.show(&Draft::from(&config)).unwrap_or_default();
     escape(&mut value);
     serde_saphyr::to_string(&value).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+}
+
+/// What a program set itself, from no source, shows as the variable that would set it.
+fn name_sources(auth: &mut Auth) {
+    let sources = [
+        auth.all.as_mut().map(|tokens| &mut tokens.source),
+        auth.scrape.as_mut().map(|tokens| &mut tokens.source),
+        auth.ingest.as_mut().map(|tokens| &mut tokens.source),
+        auth.admin.as_mut().map(|tokens| &mut tokens.source),
+        auth.basic.as_mut().map(|basic| &mut basic.source),
+    ];
+    for (source, (variable, _)) in sources.into_iter().zip(&SECRETS) {
+        if let Some(source) = source {
+            source.get_or_insert_with(|| TokenSource::Env((*variable).to_owned()));
+        }
+    }
 }
 
 /// Every key that the file takes, in order.

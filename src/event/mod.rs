@@ -8,6 +8,7 @@ mod field;
 mod json;
 mod proto;
 mod record;
+mod reference;
 mod rejection;
 mod schema;
 mod source;
@@ -22,6 +23,7 @@ pub use field::{
 };
 pub use json::{Body, BodyError, BodyForm, parse_body};
 pub use proto::from_proto;
+pub use reference::reference_markdown;
 pub use rejection::{Reason, Rejection};
 pub(crate) use schema::schema_of_any;
 pub use schema::{schema, schema_of};

@@ -68,6 +68,10 @@ macro_rules! record {
                 crate::event::schema::object::<Self>()
             }
 
+            fn parts() -> Vec<crate::event::schema::Property> {
+                <Self as crate::event::record::Record>::properties()
+            }
+
             fn read(value: &crate::event::source::Value<'_>) -> Result<Self, crate::event::source::Fault> {
                 crate::event::record::read_object(Self::EXPECTED, value)
             }

@@ -22,6 +22,8 @@ pub enum Reason {
     TooLarge,
     /// The bridge has no room for it now.
     Overloaded,
+    /// The store cannot keep it now.
+    Storage,
     /// As many sessions are active as may be.
     SessionLimit,
     /// As many requests are open as may be.
@@ -32,7 +34,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::UnknownEventType,
         Self::MissingField,
@@ -41,6 +43,7 @@ impl Reason {
         Self::UnsupportedVersion,
         Self::TooLarge,
         Self::Overloaded,
+        Self::Storage,
         Self::SessionLimit,
         Self::RequestLimit,
         Self::Conflict,
@@ -57,6 +60,7 @@ impl Reason {
             Self::UnsupportedVersion => "unsupported_version",
             Self::TooLarge => "too_large",
             Self::Overloaded => "overloaded",
+            Self::Storage => "storage",
             Self::SessionLimit => "session_limit",
             Self::RequestLimit => "request_limit",
             Self::Conflict => "conflict",
@@ -65,7 +69,7 @@ impl Reason {
 
     /// Whether the same event may be taken later.
     pub const fn is_retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::SessionLimit | Self::RequestLimit)
+        matches!(self, Self::Overloaded | Self::Storage | Self::SessionLimit | Self::RequestLimit)
     }
 }
 

@@ -16,13 +16,17 @@ const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// A field of an event as JSON Schema has it.
 #[derive(Debug, Clone)]
-pub(super) struct Property {
-    name: &'static str,
-    doc: &'static str,
+pub(crate) struct Property {
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    /// What a value must be, in words.
+    pub(super) expected: &'static str,
     schema: Value,
     /// What stands there when it is absent, where that is said.
-    default: Option<Value>,
-    optional: bool,
+    pub(super) default: Option<Value>,
+    pub(super) optional: bool,
+    /// The fields of what stands there, where it is an object.
+    pub(super) parts: Vec<Property>,
     /// The name of what may stand there, where many fields share it.
     shared: Option<&'static str>,
 }
@@ -30,8 +34,16 @@ pub(super) struct Property {
 impl Property {
     /// A field of that type.
     pub(super) fn of<T: Slot>(name: &'static str, doc: &'static str) -> Self {
-        let schema = T::Field::schema();
-        Self { name, doc: doc.trim(), schema, default: None, optional: T::OPTIONAL, shared: T::Field::SHARED }
+        Self {
+            name,
+            doc: doc.trim(),
+            expected: T::Field::EXPECTED,
+            schema: T::Field::schema(),
+            default: None,
+            optional: T::OPTIONAL,
+            parts: T::Field::parts(),
+            shared: T::Field::SHARED,
+        }
     }
 
     /// The field may be left out, and then holds this.
@@ -79,11 +91,20 @@ fn reference(name: &str) -> Value {
 }
 
 /// What every event may carry beside its own fields.
-fn common() -> [Property; 5] {
-    let plain = |name, doc, schema| Property { name, doc, schema, default: None, optional: true, shared: None };
+pub(super) fn common() -> [Property; 5] {
+    let plain = |name, doc, expected, schema| Property {
+        name,
+        doc,
+        expected,
+        schema,
+        default: None,
+        optional: true,
+        parts: Vec::new(),
+        shared: None,
+    };
     let version = json!({"type": "string", "enum": [EVENT_VERSION]});
     [
-        plain("event_version", "The version of the event's form; there is one so far.", version),
+        plain("event_version", "The version of the event's form; there is one so far.", "the string \"1.0\"", version),
         Property::of::<Option<EventId>>(
             "event_id",
             "What tells the event from all others: one that is sent again under the same id counts once.",
@@ -93,6 +114,7 @@ fn common() -> [Property; 5] {
         plain(
             "metadata",
             "Whatever the sender adds; it is not looked into, and nothing is recorded of it.",
+            "an object",
             json!({"type": "object"}),
         ),
     ]

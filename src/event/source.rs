@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Reason;
 use super::field::Invalid;
+use super::schema::Property;
 
 /// The most characters of an offending value, or of an unknown field's name, that are shown.
 pub(super) const SHOWN: usize = 64;
@@ -196,6 +197,11 @@ pub(crate) trait Field: Sized {
     /// What a value must be, as JSON Schema says it.
     fn schema() -> serde_json::Value;
 
+    /// The fields of a value, where it is an object.
+    fn parts() -> Vec<Property> {
+        Vec::new()
+    }
+
     /// The value of a protobuf enum's number.
     fn numbered(number: i32) -> Value<'static> {
         Value::Signed(number.into())
@@ -248,6 +254,10 @@ impl<T: Field> Field for Box<T> {
 
     fn schema() -> serde_json::Value {
         T::schema()
+    }
+
+    fn parts() -> Vec<Property> {
+        T::parts()
     }
 
     fn read(value: &Value<'_>) -> Result<Self, Fault> {

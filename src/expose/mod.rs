@@ -19,7 +19,7 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use collections::Collections;
 pub(crate) use live::Live;
-pub(crate) use paths::{MCP as MCP_PATH, PATHS};
+pub(crate) use paths::{LIVE as LIVE_PATH, MCP as MCP_PATH, Needs, PATHS, needs};
 pub(crate) use scrape::{OFF as SCRAPE_OFF, SEED_PATH, Scraper};
 pub(crate) use status::{catalog_json, health_router, router};
 pub(crate) use summary::of as summary_of;

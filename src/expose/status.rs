@@ -41,7 +41,7 @@ fn index(metrics: &str, live: bool) -> String {
         "mcp-otel-bridge {}\n\nGET  {metrics}  the metrics, for Prometheus (also at {SEED_PATH})\n",
         env!("CARGO_PKG_VERSION")
     );
-    for Path { method, path, query, what } in PATHS.iter().filter(|known| live || known.path != LIVE) {
+    for Path { method, path, query, what, .. } in PATHS.iter().filter(|known| live || known.path != LIVE) {
         text.push_str(&format!("{method:4} {path}{query}  {what}\n"));
     }
     text.push_str("gRPC mcp_otel_bridge.v1.EventService  events (with health and reflection)\n");

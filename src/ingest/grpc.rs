@@ -205,7 +205,7 @@ fn respond(batch_id: Option<u64>, outcomes: Result<Vec<Outcome>, Fault>) -> v1::
         Err(Fault::Refused(refused)) => {
             let reason = match refused {
                 Refused::Overloaded => Reason::Overloaded.name(),
-                Refused::Storage(_) => "storage",
+                Refused::Storage(_) => Reason::Storage.name(),
                 Refused::Stopping => "stopping",
             };
             v1::BatchFailure { reason: reason.to_owned(), error: refused.to_string(), retryable: true }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CompleteRequestMethod, CompleteRequestParams, CompleteResult,
-    Implementation, ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod,
-    ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Definition,
+    CustomRequest, CustomResult, ErrorCode, Implementation, ListPromptsRequestMethod, ListPromptsResult,
+    ListResourceTemplatesRequestMethod, ListResourceTemplatesResult, ListResourcesRequestMethod, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool as Definition,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::backend::Backend;
 use super::tools::Tool;
+use crate::config::Right;
+use crate::serve::Granted;
 
 const INSTRUCTIONS: &str = "Shows the metrics of MCP servers and AI agents, and records what they do. Read with \
     get_metrics_summary (totals), list_session_metrics (which metrics there are) and get_prometheus_metrics (all \
@@ -30,6 +32,13 @@ impl<B: Backend> Server<B> {
     pub(super) fn new(backend: B) -> Self {
         Self { backend, definitions: Tool::ALL.iter().map(|tool| tool.definition()).collect() }
     }
+}
+
+/// Whether whoever calls has this right. Over HTTP the listener said what was shown; on stdio the bridge that is
+/// reached asks for the token itself.
+fn may(context: &RequestContext<RoleServer>, right: Right) -> bool {
+    let parts = context.extensions.get::<http::request::Parts>();
+    parts.is_none_or(|parts| parts.extensions.get::<Granted>().is_some_and(|granted| granted.has(right)))
 }
 
 impl<B: Backend> ServerHandler for Server<B> {
@@ -65,10 +74,29 @@ impl<B: Backend> ServerHandler for Server<B> {
             let why = format!("there is no tool {:?}; there are {}", request.name, names.join(", "));
             return Err(ErrorData::invalid_params(why, None));
         };
+        if !may(&context, tool.right()) {
+            return Ok(tool.forbidden().into());
+        }
         // A parent that is malformed is none: so W3C has it.
         let parent = context.meta.get_traceparent().and_then(|parent| parent.trim().parse().ok());
         let arguments = request.arguments.unwrap_or_default();
         Ok(tool.call(&self.backend, arguments, parent).await.into())
+    }
+
+    /// What the SDK knows no method for, or could not read the parameters of.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        let CustomRequest { method, .. } = request;
+        Err(match method.as_str() {
+            "tools/call" => ErrorData::invalid_params(
+                "params must be an object with name, a string, and arguments, an object that may be left out",
+                None,
+            ),
+            _ => ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method:?} here"), None),
+        })
     }
 
     // The SDK answers these with empty results, though the server says of itself that it has tools alone.

@@ -18,6 +18,8 @@ use crate::telemetry::{Base, Instrument, Telemetry};
 /// When the store cannot be read, or does not take what is new in the configuration.
 pub(crate) fn restore_series(state: &mut State, telemetry: &Telemetry) -> Result<(), StoreError> {
     let mut by_stream = HashMap::new();
+    // The streams of a first start are dozens, and each commit waits for the disk.
+    state.begin()?;
     for instrument in telemetry.instruments().filter(|instrument| instrument.is_durable()) {
         let (id, anew) = state.series_stream(instrument)?;
         if anew {
@@ -29,6 +31,7 @@ pub(crate) fn restore_series(state: &mut State, telemetry: &Telemetry) -> Result
         }
         by_stream.insert(id, Arc::clone(instrument));
     }
+    state.commit()?;
     let mut no_room: HashMap<&str, usize> = HashMap::new();
     let unread = state.restore_series(|totals, stored| {
         let Some(instrument) = by_stream.get(&stored.stream_id) else { return };

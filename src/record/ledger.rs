@@ -52,9 +52,14 @@ impl Ledger {
         ledger
     }
 
+    /// An event came, of which nobody will say what became of it.
+    pub(crate) fn received(&mut self, source: Source, event_type: Option<EventType>) {
+        *self.counts.received.entry((source, event_type)).or_default() += 1;
+    }
+
     /// An event was recorded, or recognised as a repeated one.
     pub(crate) fn outcome(&mut self, source: Source, event_type: EventType, outcome: &Outcome) {
-        *self.counts.received.entry((source, Some(event_type))).or_default() += 1;
+        self.received(source, Some(event_type));
         let counts = if outcome.duplicate { &mut self.counts.duplicate } else { &mut self.counts.accepted };
         *counts.entry(source).or_default() += 1;
         for warning in &outcome.warnings {
@@ -93,8 +98,12 @@ impl Ledger {
         }
     }
 
-    /// Forgets what came since the last time: the batch was not kept.
-    pub(crate) fn forget(&mut self) {
-        self.counts = Counts::default();
+    /// Whatever became of the events that came since the last time, they are refused for this reason: the batch was not
+    /// kept.
+    pub(crate) fn refuse_all(&mut self, reason: Reason) {
+        let received = std::mem::take(&mut self.counts).received;
+        for ((source, event_type), count) in received {
+            self.refused(source, event_type, reason, count);
+        }
     }
 }

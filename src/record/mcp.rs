@@ -86,7 +86,13 @@ fn attributes(operation: &McpOperation, session_id: Option<&str>) -> Vec<KeyValu
         text("network.transport", operation.transport.label()),
     ];
     attributes.extend(operation.tool_name.as_ref().map(|tool| text("gen_ai.tool.name", tool.as_str())));
-    attributes.extend(operation.error_type.as_ref().map(|error| text("error.type", error.as_str())));
+    if let Some(error) = operation.error_type.as_ref().map(|error| error.as_str()) {
+        attributes.push(text("error.type", error));
+        // A number is the code of a JSON-RPC error, for which the conventions have a name of its own.
+        if error.parse::<i32>().is_ok() {
+            attributes.push(text("rpc.response.status_code", error));
+        }
+    }
     attributes
         .extend(operation.protocol_version.as_ref().map(|version| text("mcp.protocol.version", version.as_str())));
     if operation.method.as_str() == TOOLS_CALL {

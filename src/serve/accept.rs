@@ -11,12 +11,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
 
 use super::auth::Auth;
 use super::connection;
 use super::error::ServeError;
 use super::stop::Stop;
+use super::tls::Tls;
 use crate::config::{Config, Limits};
 
 /// How long accepting rests after an error that does not pass by itself, such as too many open files.
@@ -41,22 +41,12 @@ pub(super) struct Shared {
     turned_away: Semaphore,
 }
 
-/// A TLS acceptor, which says nothing of itself.
-#[derive(Clone)]
-pub(super) struct Tls(pub(super) TlsAcceptor);
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls")
-    }
-}
-
 impl Shared {
     pub(super) fn new(config: &Config, tls: Option<Tls>, stop: Stop) -> Self {
         let most = config.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
         Self {
             limits: config.limits.clone(),
-            auth: Auth::new(config.token.as_ref()),
+            auth: Auth::new(&config.auth, &config.metrics.path),
             tls,
             stop,
             connections: Arc::new(Semaphore::new(most)),

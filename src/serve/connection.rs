@@ -42,7 +42,7 @@ pub(super) async fn serve(
     let mut stop = shared.stop.clone();
     let served = async {
         match &shared.tls {
-            None => drive(stream, permit, router, &shared).await,
+            None => drive(stream, true, permit, router, &shared).await,
             Some(tls) => {
                 // The clock of the handshake starts with its first byte.
                 let mut first = [0];
@@ -50,8 +50,13 @@ pub(super) async fn serve(
                     Ok(Ok(1..)) => {}
                     Ok(Ok(_) | Err(_)) | Err(_) => return,
                 }
-                match timeout(shared.limits.tls_handshake, tls.0.accept(stream)).await {
-                    Ok(Ok(stream)) => drive(stream, permit, router, &shared).await,
+                match timeout(shared.limits.tls_handshake, tls.acceptor().accept(stream)).await {
+                    Ok(Ok(stream)) => {
+                        // What is shown has been verified by now.
+                        let shown = stream.get_ref().1.peer_certificates().is_some_and(|shown| !shown.is_empty());
+                        let certified = shown || !tls.asks_for_certificates();
+                        drive(stream, certified, permit, router, &shared).await;
+                    }
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 }
@@ -65,7 +70,7 @@ pub(super) async fn serve(
     drop(alive);
 }
 
-async fn drive<T>(stream: T, permit: OwnedSemaphorePermit, router: Router, shared: &Arc<Shared>)
+async fn drive<T>(stream: T, certified: bool, permit: OwnedSemaphorePermit, router: Router, shared: &Arc<Shared>)
 where
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -73,7 +78,7 @@ where
     let transport = TokioIo::new(Transport::new(stream, Arc::clone(&activity), permit));
     let service = service_fn({
         let (activity, shared) = (Arc::clone(&activity), Arc::clone(shared));
-        move |request| request::answer(router.clone(), request, Arc::clone(&activity), Arc::clone(&shared))
+        move |request| request::answer(router.clone(), request, certified, Arc::clone(&activity), Arc::clone(&shared))
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder

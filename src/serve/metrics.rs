@@ -15,8 +15,10 @@ use tokio::time::timeout;
 
 use super::accept::{Listener, Shared};
 use super::error::ServeError;
+use super::reload::Reload;
+use super::router;
 use super::stop::{self, Phase, Stop};
-use super::{router, tls};
+use super::tls::Tls;
 use crate::Bridge;
 use crate::config::Config;
 
@@ -37,7 +39,7 @@ impl Bridge {
     /// Serves the metrics at this address, on a thread of their own, until the bridge is shut down or its last handle
     /// is gone: for programs that have no server, also without a Tokio runtime. `/livez` and `/readyz` answer too.
     ///
-    /// The address is the bound one: with port 0 the system chooses. The token, certificate and limits are those of the
+    /// The address is the bound one: with port 0 the system chooses. The tokens, certificates and limits are those of the
     /// bridge's configuration. Called again with the same address, it changes nothing and returns the same.
     ///
     /// # Errors
@@ -60,7 +62,8 @@ impl Bridge {
 impl MetricsServer {
     fn start(asked: SocketAddr, router: Router, config: &Config) -> Result<Self, ServeError> {
         let listen = |source: io::Error| ServeError::Listen { addr: asked, source };
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let reload = Reload::new(config);
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let tcp = std::net::TcpListener::bind(asked).map_err(listen)?;
         tcp.set_nonblocking(true).map_err(listen)?;
         let bound = tcp.local_addr().map_err(listen)?;
@@ -74,11 +77,11 @@ impl MetricsServer {
         let listener = {
             let _runtime = runtime.enter();
             let tcp = TcpListener::from_std(tcp).map_err(listen)?;
-            Listener::new(tcp, router, shared).map_err(listen)?
+            Listener::new(tcp, router, Arc::clone(&shared)).map_err(listen)?
         };
         let thread = std::thread::Builder::new()
             .name("mcp-otel-metrics".to_owned())
-            .spawn(move || run(runtime, listener, stop))
+            .spawn(move || run(runtime, listener, shared, reload, stop))
             .map_err(ServeError::Thread)?;
         Ok(Self { asked, bound, phase, thread })
     }
@@ -93,10 +96,11 @@ impl MetricsServer {
     }
 }
 
-fn run(runtime: Runtime, listener: Listener, mut stop: Stop) {
+fn run(runtime: Runtime, listener: Listener, shared: Arc<Shared>, reload: Reload, mut stop: Stop) {
     runtime.block_on(async {
         let (alive, mut ended) = mpsc::channel::<Infallible>(1);
         tokio::spawn(listener.accept(alive));
+        tokio::spawn(async move { shared.follow(reload).await });
         stop.draining().await;
         let _ = timeout(DRAIN, ended.recv()).await;
     });

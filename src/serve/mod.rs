@@ -13,9 +13,11 @@ mod activity;
 mod auth;
 mod body;
 mod connection;
+mod credentials;
 mod error;
 mod metrics;
 pub(crate) mod origin;
+mod reload;
 mod request;
 mod router;
 mod stop;
@@ -36,9 +38,12 @@ use crate::config::Config;
 use crate::expose::Live;
 use crate::ingest::grpc;
 use accept::{Listener, Shared};
+use reload::Reload;
 use stop::Phase;
+use tls::Tls;
 
 pub(crate) use auth::Auth;
+pub(crate) use credentials::Granted;
 pub use error::ServeError;
 pub(crate) use metrics::MetricsServer;
 pub(crate) use stop::Stop;
@@ -58,6 +63,8 @@ pub struct Server {
     live: Option<Live>,
     live_listen: Option<Listener>,
     health: grpc::HealthReport,
+    shared: Arc<Shared>,
+    reload: Reload,
     phase: watch::Sender<Phase>,
 }
 
@@ -81,7 +88,8 @@ impl Server {
     /// taken.
     pub async fn bind(bridge: Bridge, config: &Config) -> Result<Self, ServeError> {
         let (phase, stop) = stop::channel();
-        let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
+        let reload = Reload::new(config);
+        let tls = config.tls.as_ref().map(Tls::load).transpose()?;
         let shared = Arc::new(Shared::new(config, tls, stop.clone()));
         let live = config.live.enabled.then(|| Live::new(config, shared.auth.clone(), stop.clone()));
         let grpc::Service { routes, health } = grpc::service(&bridge, &config.limits, stop);
@@ -102,7 +110,7 @@ impl Server {
             _ => None,
         };
         let shutdown = config.limits.shutdown;
-        Ok(Self { bridge, shutdown, listen, grpc_listen, live, live_listen, health, phase })
+        Ok(Self { bridge, shutdown, listen, grpc_listen, live, live_listen, health, shared, reload, phase })
     }
 
     /// Where HTTP and gRPC are served; the port is the real one where the configuration says 0.
@@ -123,7 +131,8 @@ impl Server {
     /// Serves until `shutdown` resolves. Then no more is accepted, what is in flight finishes, the bridge is shut down
     /// with one last push, and all that within the configured time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let Self { bridge, shutdown: within, listen, grpc_listen, live, live_listen, health, phase } = self;
+        let Self { bridge, shutdown: within, listen, grpc_listen, live, live_listen, health, shared, reload, phase } =
+            self;
         // Each task holds a sender: the receiver ends when all of them have.
         let (alive, mut ended) = mpsc::channel::<Infallible>(1);
         for listener in [Some(listen), grpc_listen, live_listen].into_iter().flatten() {
@@ -133,6 +142,7 @@ impl Server {
             tokio::spawn(live.follow(bridge.clone(), alive.clone()));
         }
         tokio::spawn(health.follow(bridge.clone(), Stop::of(&phase), alive));
+        tokio::spawn(async move { shared.follow(reload).await });
         shutdown.await;
         let deadline = Instant::now() + within;
         tracing::info!("stopping: what is in flight finishes first");

@@ -38,15 +38,16 @@ impl Drop for InFlight {
     }
 }
 
-/// Answers a request.
+/// Answers a request. `certified`: its connection showed a certificate, or need not.
 pub(super) async fn answer(
     router: Router,
     request: Request<Incoming>,
+    certified: bool,
     activity: Arc<Activity>,
     shared: Arc<Shared>,
 ) -> Result<Response, Infallible> {
     let in_flight = InFlight::new(Arc::clone(&activity));
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let (grpc, version) = (is_grpc(&parts.headers), parts.version);
     let progress = Arc::new(Progress::new());
     let body = RequestBody::new(body, Arc::clone(&progress));
@@ -55,14 +56,20 @@ pub(super) async fn answer(
     let mut response = if permit.is_err() {
         drop(body);
         full(grpc)
-    } else if let Some(refusal) = shared.auth.refuse(&parts) {
-        drop(body);
-        refusal
     } else {
-        let answered = router.oneshot(Request::from_parts(parts, Body::new(body)));
-        match timeout(shared.limits.request, answered).await {
-            Ok(Ok(response)) => response,
-            Err(_) => late(grpc, &progress),
+        match shared.auth.admit(&parts, certified) {
+            Err(refusal) => {
+                drop(body);
+                *refusal
+            }
+            Ok(granted) => {
+                parts.extensions.insert(granted);
+                let answered = router.oneshot(Request::from_parts(parts, Body::new(body)));
+                match timeout(shared.limits.request, answered).await {
+                    Ok(Ok(response)) => response,
+                    Err(_) => late(grpc, &progress),
+                }
+            }
         }
     };
     if !progress.request_ended() && !grpc {

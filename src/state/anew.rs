@@ -23,6 +23,7 @@ impl State {
     fn mend(&mut self, error: &StoreError) -> Result<(), StoreError> {
         if self.store.is_adrift() || error.asks_for_a_new_connection() {
             self.store.reopen()?;
+            self.reopened = true;
         } else {
             // What the log no longer needs may be the room that is missing.
             self.store.fold_log();
@@ -36,6 +37,7 @@ impl State {
     /// batch that met the damage may have left something.
     fn replace(&mut self, damage: &StoreError, alive: &dyn Fn()) -> Result<(), StoreError> {
         self.series.forget();
+        self.event_ids.forget();
         self.outbox.roll_back();
         let (new, incomplete) = self.store.rebuild(alive)?;
         let lost = |table: &str| incomplete.iter().any(|name| name == table);
@@ -67,7 +69,7 @@ impl State {
         new.commit()?;
         self.store.exchange(new, damage, &incomplete)?;
         self.load_all()?;
-        self.changing = false;
+        (self.changing, self.reopened) = (false, false);
         Ok(())
     }
 }

@@ -40,6 +40,9 @@ use crate::telemetry::push::outbox::Row;
 /// The name of the instance id in the store.
 const INSTANCE_ID: &str = "instance_id";
 
+/// The name in the store of what is written to find out whether that can be done.
+const TRIED: &str = "tried_to_write_ms";
+
 /// All that is remembered, and the store behind it.
 #[derive(Debug)]
 pub struct State {
@@ -48,6 +51,8 @@ pub struct State {
     instance_id: Option<String>,
     /// Memory may differ from the store: a batch has begun and is not committed.
     changing: bool,
+    /// The store was opened again since memory was last known to fit it.
+    reopened: bool,
     /// Active and ended sessions.
     pub sessions: Sessions,
     /// The ids of the events that were recorded.
@@ -87,6 +92,7 @@ impl State {
             store,
             instance_id: None,
             changing: false,
+            reopened: false,
             sessions: Sessions::new(&config.sessions),
             event_ids: EventIds::new(&config.events),
             hosts: Hosts::default(),
@@ -155,14 +161,20 @@ impl State {
         Ok(())
     }
 
-    /// Commits something that means nothing, to find out whether the store takes it.
+    /// Commits something that means nothing, of so many bytes, to find out whether the store takes it.
     ///
     /// # Errors
     ///
     /// When the store cannot be written.
-    pub fn try_to_write(&self, now_ms: i64) -> Result<(), StoreError> {
+    pub fn try_to_write(&self, now_ms: i64, bytes: usize) -> Result<(), StoreError> {
+        if bytes > 0 {
+            self.store.begin()?;
+            // The next value takes its place, and gives its pages back. Only a commit shows whether there is room.
+            self.store.fill_meta(TRIED, bytes)?;
+            self.store.commit()?;
+        }
         self.store.begin()?;
-        self.store.set_meta("tried_to_write_ms", &now_ms.to_string())?;
+        self.store.set_meta(TRIED, &now_ms.to_string())?;
         self.store.commit()
     }
 
@@ -175,6 +187,13 @@ impl State {
         self.store.roll_back();
         self.series.forget();
         self.outbox.roll_back();
+        if self.reopened {
+            // What lies on the disk need not be what the connection before had seen.
+            self.event_ids.load(&self.store, now_ms())?;
+            self.reopened = false;
+        } else {
+            self.event_ids.forget();
+        }
         if self.changing {
             self.load()?;
             self.changing = false;
@@ -308,12 +327,13 @@ impl State {
     /// Takes everything into memory that a new process does not have.
     fn load_all(&mut self) -> Result<(), StoreError> {
         self.outbox.load(&self.store)?;
+        self.event_ids.load(&self.store, now_ms())?;
         self.load()
     }
 
+    /// All that a batch that is not kept may have changed, but for what can take it back itself.
     fn load(&mut self) -> Result<(), StoreError> {
         self.sessions.load(&self.store)?;
-        self.event_ids.load(&self.store, now_ms())?;
         self.hosts.load(&self.store)?;
         self.requests.load(&self.store)?;
         self.breakers.load(&self.store)?;

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod damage;
 mod error;
+mod private;
 mod salvage;
 
 pub use error::StoreError;
@@ -81,7 +82,7 @@ const BUSY: Duration = Duration::from_secs(2);
 
 /// A log larger than this is folded into the database by the writer itself, between two batches. The checkpoints have
 /// copied most of it by then.
-const LOG_BYTES: u64 = 64 << 20;
+const LOG_BYTES: u64 = 128 << 20;
 
 /// A database that is damaged again so soon is not replaced again: something else must be wrong.
 const SOUND_FOR: Duration = Duration::from_secs(60);
@@ -117,7 +118,7 @@ struct Disk {
 impl Store {
     /// Opens the database in that directory. A damaged one is set aside, and a new one begun.
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|source| StoreError::Unwritable { dir: dir.to_owned(), source })?;
+        private::create_dir(dir).map_err(|source| StoreError::Unwritable { dir: dir.to_owned(), source })?;
         let lock = lock(dir)?;
         let mut store = Self {
             db: Connection::open_in_memory()?,
@@ -173,6 +174,7 @@ impl Store {
         }
         let db = Connection::open(&unfinished)?;
         super::outbox::prepare_space(&db)?;
+        private::close_to_others(&unfinished);
         // It is worth nothing before it is whole, and synced then.
         db.pragma_update(None, "journal_mode", "MEMORY")?;
         db.pragma_update(None, "synchronous", "OFF")?;
@@ -255,6 +257,10 @@ impl Store {
         damage::check_files(&disk.database)?;
         let db = connect(&disk.database, disk.durability, flags)?;
         let found = version(&db)?;
+        // A new one is there by now, and nothing in it yet.
+        for end in ["", "-wal", "-shm"] {
+            private::close_to_others(&damage::beside(&disk.database, end));
+        }
         damage::check(&db, &MIGRATIONS[..found])?;
         super::outbox::prepare_space(&db)?;
         db.pragma_update(None, "journal_mode", "WAL")?;
@@ -334,6 +340,13 @@ impl Store {
         Ok(())
     }
 
+    /// Sets a value to so many zeros.
+    pub(super) fn fill_meta(&self, key: &str, bytes: usize) -> Result<(), StoreError> {
+        let fill = "INSERT OR REPLACE INTO meta (key, value) VALUES (?1, zeroblob(?2))";
+        self.db.execute(fill, params![key, i64::try_from(bytes).unwrap_or(i64::MAX)])?;
+        Ok(())
+    }
+
     pub(super) fn db(&self) -> &Connection {
         &self.db
     }
@@ -381,7 +394,7 @@ fn connect(database: &Path, durability: Durability, flags: OpenFlags) -> Result<
 /// Takes the lock of a directory.
 fn lock(dir: &Path) -> Result<File, StoreError> {
     let unwritable = |source| StoreError::Unwritable { dir: dir.to_owned(), source };
-    let lock = File::options().create(true).truncate(false).write(true).open(dir.join(LOCK)).map_err(unwritable)?;
+    let lock = private::open(&dir.join(LOCK)).map_err(unwritable)?;
     let deadline = Instant::now() + LOCK_PATIENCE;
     loop {
         match lock.try_lock() {

@@ -38,7 +38,7 @@ fn decorate(metric: &mut otlp::Metric, resolver: &Resolver<'_>) {
                 if let Some(base) = series.base().distribution() {
                     add_base(point, base);
                 }
-                point.exemplars = exemplars(series);
+                point.exemplars = exemplars(series, point.time_unix_nano);
             }
         }
         Some(metric::Data::Sum(sum)) => {
@@ -54,7 +54,7 @@ fn decorate(metric: &mut otlp::Metric, resolver: &Resolver<'_>) {
                     };
                 }
                 if sum.is_monotonic {
-                    point.exemplars = exemplars(series);
+                    point.exemplars = exemplars(series, point.time_unix_nano);
                 }
             }
         }
@@ -97,8 +97,14 @@ fn series<'r>(resolver: &'r Resolver<'_>, attributes: &[KeyValue]) -> Option<&'r
     resolver.series_of(pairs).map(|series| &**series)
 }
 
-fn exemplars(series: &Series) -> Vec<otlp::Exemplar> {
-    series.exemplars(|slots| slots.iter().flatten().map(to_otlp).collect())
+fn exemplars(series: &Series, until_ns: u64) -> Vec<otlp::Exemplar> {
+    series.exemplars(|slots| until(slots, until_ns))
+}
+
+/// The exemplars up to the time of their point. What was measured since it was collected belongs to the next point;
+/// here, a delta would tell it, and the next delta once more.
+fn until(slots: &[Option<Exemplar>], until_ns: u64) -> Vec<otlp::Exemplar> {
+    slots.iter().flatten().map(to_otlp).filter(|exemplar| exemplar.time_unix_nano <= until_ns).collect()
 }
 
 fn to_otlp(exemplar: &Exemplar) -> otlp::Exemplar {
@@ -109,5 +115,25 @@ fn to_otlp(exemplar: &Exemplar) -> otlp::Exemplar {
         span_id: exemplar.span_id.to_bytes().to_vec(),
         trace_id: exemplar.trace_id.to_bytes().to_vec(),
         value: Some(exemplar::Value::AsDouble(exemplar.value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use opentelemetry::trace::{SpanId, TraceId};
+
+    use super::*;
+
+    #[test]
+    fn a_point_has_no_exemplar_that_was_measured_after_it() {
+        let exemplar = |seconds| {
+            let time = UNIX_EPOCH + Duration::from_secs(seconds);
+            Some(Exemplar { value: 1.0, time, trace_id: TraceId::from(1), span_id: SpanId::from(2) })
+        };
+        let slots = [exemplar(10), None, exemplar(20), exemplar(21)];
+        let times: Vec<_> = until(&slots, 20_000_000_000).into_iter().map(|one| one.time_unix_nano).collect();
+        assert_eq!(times, [10_000_000_000, 20_000_000_000]);
     }
 }

@@ -6,6 +6,12 @@ use std::process::{Command, ExitStatus};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal, raise};
 
+/// The status of a server that is gone and of which nobody can tell how it ended: that is no success.
+pub(super) fn unknown() -> ExitStatus {
+    // Exit code 1, as `wait` gives it.
+    ExitStatus::from_raw(1 << 8)
+}
+
 /// Ends the process so that its parent sees what it would have seen of the server.
 pub(super) fn like(status: ExitStatus) -> ! {
     let Some(number) = status.signal() else { std::process::exit(status.code().unwrap_or(1)) };

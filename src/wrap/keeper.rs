@@ -18,6 +18,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::signalfd::SignalFd;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{WaitOptions, wait};
 
 use super::process::{LAUNCH, this_program};
@@ -27,6 +28,11 @@ use super::{ending, signals, stdio};
 const GRACE: Duration = Duration::from_millis(500);
 /// How long killing them all is tried.
 const KILLING: Duration = Duration::from_secs(5);
+/// What tells of the wrapper's death: nothing that it hands on. It comes with the first of the wrapper's threads that dies,
+/// when the wrapper is still there by its number; on a busy machine the last one may take its time.
+const DEATH: Signal = Signal::SIGALRM;
+/// What the keeper alone takes.
+const OWN: [Signal; 2] = [Signal::SIGCHLD, DEATH];
 /// A signal that the whole group got and one that the wrapper hands on are the same one within this time.
 const SAME: Duration = Duration::from_millis(200);
 
@@ -47,26 +53,27 @@ struct Keeper {
     signals: SignalFd,
     /// The signals that the whole group got, and when: the server has them already.
     group: Vec<(Signal, Instant)>,
+    /// Whether the wrapper has begun to die.
+    dying: bool,
 }
 
 impl Keeper {
     fn start(wrapper: u32, unblock: &[i32], command: &[OsString]) -> io::Result<Self> {
         let wrapper = Pid::from_raw(wrapper.cast_signed());
-        let mut taken = SigSet::from_iter(signals::FOR_THE_SERVER);
-        taken.add(Signal::SIGCHLD);
+        let taken: SigSet = signals::FOR_THE_SERVER.into_iter().chain(OWN).collect();
         let before = taken.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
         let mut unblock = unblock.to_vec();
-        if !before.contains(Signal::SIGCHLD) {
-            unblock.push(Signal::SIGCHLD as i32);
-        }
+        unblock.extend(OWN.into_iter().filter(|own| !before.contains(*own)).map(|own| own as i32));
+        signals::keep_children()?;
         set_child_subreaper(true)?;
-        // Any that is taken would do: each time something comes, the wrapper is looked for first.
-        set_pdeathsig(Signal::SIGTERM)?;
+        set_pdeathsig(DEATH)?;
         let signals = SignalFd::new(&taken)?;
         // What came before there was a server is for it, whoever sent it: it had no part in the group then.
         let mut early = Vec::new();
-        while let Some(signal) = next(&signals, Duration::ZERO)? {
-            early.extend(signal.signal.filter(|signal| *signal != Signal::SIGCHLD));
+        let mut dying = false;
+        while let Some(Sent { signal, from }) = next(&signals, Duration::ZERO)? {
+            dying |= signal == Some(DEATH) && from == wrapper;
+            early.extend(signal.filter(|signal| !OWN.contains(signal)));
         }
         let server = this_program(LAUNCH, &unblock, command)?
             .stdin(Stdio::inherit())
@@ -79,21 +86,25 @@ impl Keeper {
         for signal in early {
             let _ = kill(server, signal);
         }
-        Ok(Self { wrapper, server, signals, group: Vec::new() })
+        Ok(Self { wrapper, server, signals, group: Vec::new(), dying })
     }
 
-    fn run(mut self) -> ! {
+    fn run(mut self) -> (String, u8) {
         loop {
             if self.abandoned() {
                 self.kill_all();
                 std::process::exit(1);
             }
-            if let Some(status) = self.reap() {
-                self.end_the_rest();
-                ending::like(status);
+            match self.reap() {
+                Server::Runs => {}
+                Server::Ended(status) => {
+                    self.end_the_rest();
+                    ending::like(status);
+                }
+                Server::Lost => return ("the server is gone, and nobody can tell how it ended".to_owned(), 1),
             }
-            match next(&self.signals, Duration::MAX) {
-                Ok(Some(Sent { signal: Some(signal), from })) if signal != Signal::SIGCHLD => self.take(signal, from),
+            match self.next(Duration::MAX) {
+                Ok(Some(Sent { signal: Some(signal), from })) if !OWN.contains(&signal) => self.take(signal, from),
                 Ok(_) => {}
                 // Without signals it cannot know when to end: the wrapper sees its death, and the server dies with it.
                 Err(_) => std::process::exit(126),
@@ -101,9 +112,16 @@ impl Keeper {
         }
     }
 
-    /// Whether the wrapper has died: then somebody else is the parent.
+    /// Whether the wrapper dies, or has died: then somebody else is the parent.
     fn abandoned(&self) -> bool {
-        getppid() != self.wrapper
+        self.dying || getppid() != self.wrapper
+    }
+
+    /// The next signal, waited for as long as `timeout`.
+    fn next(&mut self, timeout: Duration) -> io::Result<Option<Sent>> {
+        let sent = next(&self.signals, timeout)?;
+        self.dying |= sent.as_ref().is_some_and(|sent| sent.signal == Some(DEATH) && sent.from == self.wrapper);
+        Ok(sent)
     }
 
     /// Hands on what the wrapper got, unless the server got it too.
@@ -123,19 +141,25 @@ impl Keeper {
         }
     }
 
-    /// Takes leave of every child that has ended; the server's status if it is among them.
-    fn reap(&self) -> Option<ExitStatus> {
-        let mut status = None;
-        while let Ok(Some((pid, ended))) = wait(WaitOptions::NOHANG) {
-            if pid.as_raw_nonzero().get() == self.server.as_raw() {
-                status = Some(ExitStatus::from_raw(ended.as_raw()));
+    /// Takes leave of every child that has ended; what became of the server.
+    fn reap(&self) -> Server {
+        let mut server = Server::Runs;
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, ended))) if pid.as_raw_nonzero().get() == self.server.as_raw() => {
+                    server = Server::Ended(ExitStatus::from_raw(ended.as_raw()));
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return server,
+                // There is no child any more: whoever was not seen to end will not be.
+                Err(_) if matches!(server, Server::Runs) => return Server::Lost,
+                Err(_) => return server,
             }
         }
-        status
     }
 
     /// Ends what the server left running. What has a session of its own was meant to stay, as a daemon is.
-    fn end_the_rest(&self) {
+    fn end_the_rest(&mut self) {
         let started = Instant::now();
         let session = getsid(None);
         let mut told = HashSet::new();
@@ -153,7 +177,7 @@ impl Keeper {
                 }
             }
             // Only so long, as the children of one that ends come here without a signal.
-            let _ = next(&self.signals, Duration::from_millis(20));
+            let _ = self.next(Duration::from_millis(20));
             self.reap();
             if self.abandoned() {
                 return self.kill_all();
@@ -178,6 +202,14 @@ impl Keeper {
     }
 }
 
+/// What became of the server.
+enum Server {
+    Runs,
+    Ended(ExitStatus),
+    /// It is no child any more, though nobody waited for it.
+    Lost,
+}
+
 /// A signal that came.
 struct Sent {
     /// `None` for one without a name.
@@ -191,7 +223,7 @@ fn next(signals: &SignalFd, timeout: Duration) -> io::Result<Option<Sent>> {
     // One that is too long is for ever.
     let timeout = Timespec::try_from(timeout).ok();
     match poll(&mut ends, timeout.as_ref()) {
-        Ok(0) | Err(rustix::io::Errno::INTR) => return Ok(None),
+        Ok(0) | Err(Errno::INTR) => return Ok(None),
         Ok(_) => {}
         Err(error) => return Err(error.into()),
     }

@@ -51,6 +51,8 @@ use tap::Last;
 pub use tap::{Piece, Receiver, Way};
 pub use trace::TraceContext;
 
+use crate::client::Client;
+
 /// How long the last reports may take once the server has ended: less than the two seconds that clients wait before
 /// they send a SIGTERM.
 const LAST_REPORTS: Duration = Duration::from_millis(1500);
@@ -62,8 +64,6 @@ pub struct Settings {
     pub component: Option<String>,
     /// The server's command and its arguments.
     pub command: Vec<OsString>,
-    /// The token of the bridge.
-    pub token: Option<String>,
     /// Whether requests without a trace context are given one.
     pub inject_trace_context: bool,
 }
@@ -75,10 +75,8 @@ pub struct Observation {
     pub component: Option<String>,
     /// The server's command and its arguments.
     pub command: Vec<OsString>,
-    /// The bridge to report to, as `http://127.0.0.1:9090`.
-    pub bridge: String,
-    /// The token of the bridge.
-    pub token: Option<String>,
+    /// The bridge to report to.
+    pub bridge: Client,
     /// The trace context: the observer takes the session's parent from it, and gives it the session's span.
     pub trace: TraceContext,
 }
@@ -103,7 +101,7 @@ impl From<Signal> for Event {
 /// Wraps the server until it ends, and ends the process as it did. To be called once, from the main thread, before any
 /// other is started.
 ///
-/// `with_bridge` finds the bridge, calls what it is given with the bridge's URL, and cleans up afterwards. It runs
+/// `with_bridge` finds the bridge, calls what it is given with a client of it, and cleans up afterwards. It runs
 /// beside the stream, in a thread of its own; where it has no bridge to give, nothing is observed.
 ///
 /// # Errors
@@ -111,9 +109,10 @@ impl From<Signal> for Event {
 /// Where the server could not be started.
 pub fn run(
     settings: Settings,
-    with_bridge: impl FnOnce(&dyn Fn(String)) + Send + 'static,
+    with_bridge: impl FnOnce(&dyn Fn(Client)) + Send + 'static,
 ) -> Result<Infallible, io::Error> {
     let unblock = signals::block()?;
+    signals::keep_children()?;
     let client = stdio::take()?;
     let mut server = process::start(&unblock, &settings.command)?;
     let (Some(server_in), Some(server_out)) = (server.stdin.take(), server.stdout.take()) else {
@@ -138,10 +137,10 @@ pub fn run(
     signals::hand_on(events.clone())?;
     spawn("wrap-observer", move || {
         let _told = AtTheEnd(events);
-        let Settings { component, command, token, .. } = settings;
+        let Settings { component, command, .. } = settings;
         with_bridge(&|bridge| {
-            let (component, command, token, trace) = (component.clone(), command.clone(), token.clone(), trace.clone());
-            observe::run(&copy, &Observation { component, command, bridge, token, trace });
+            let (component, command, trace) = (component.clone(), command.clone(), trace.clone());
+            observe::run(&copy, &Observation { component, command, bridge, trace });
         });
     })?;
     ending::like(wait(&mut server, &happens, still_there, last))
@@ -160,16 +159,17 @@ fn wait(server: &mut Child, happens: &mpsc::Receiver<Event>, still_there: OwnedF
             // There is no server any more that it could be for, only a client that does not read.
             (Ok(Event::Signal(_)), Some(status)) => return status,
             (Ok(Event::Exited), _) => {
-                exited = server.wait().ok().or(Some(ExitStatus::default()));
+                last.ended();
+                exited = Some(server.wait().unwrap_or_else(|_| ending::unknown()));
                 still_there = None;
             }
             (Ok(Event::PassedOn), _) => passed_on = true,
             (Ok(Event::Observed), _) => observed = true,
-            (Err(_), status) => return status.unwrap_or_default(),
+            (Err(_), status) => return status.unwrap_or_else(ending::unknown),
         }
     }
     drop(still_there);
-    let status = exited.unwrap_or_default();
+    let status = exited.unwrap_or_else(ending::unknown);
     // The observer may be stuck, and its queue full.
     let _ = spawn("wrap-last", move || last.exited(status));
     let deadline = Instant::now() + LAST_REPORTS;

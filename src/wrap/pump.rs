@@ -14,14 +14,14 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, write};
 
 use super::inject::Injector;
-use super::tap::Tap;
+use super::tap::{Closed, Tap};
 
 /// As much as a pipe holds.
 const BUFFER: usize = 64 * 1024;
 /// For a poll that only looks.
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// What a poll says of an end that nobody reads any more: a broken pipe, or a socket that was closed.
-const NO_READER: PollFlags = PollFlags::ERR.union(PollFlags::HUP).union(PollFlags::NVAL);
+const NO_READER: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
 
 /// One way, ready to run.
 #[derive(Debug)]
@@ -47,51 +47,55 @@ impl Pump {
     /// Passes everything on, closes both ends, and gives back the tap to tell of the end.
     pub(super) fn run(mut self) -> Tap {
         // Whatever went wrong, the answer is the same as that to an end: both sides see it.
-        let _ = self.pass_on();
+        let closed = self.pass_on();
         let Self { from, to, tap, .. } = self;
+        tap.closed(closed);
         drop(to);
         drop(from);
         tap
     }
 
-    fn pass_on(&mut self) -> io::Result<()> {
+    fn pass_on(&mut self) -> Closed {
         let mut buffer = vec![0; BUFFER];
         loop {
-            match look(self.from.as_fd(), self.to.as_fd(), &mut self.gone)? {
-                Look::Readable => {}
-                Look::NoReader | Look::Empty => return Ok(()),
+            match look(self.from.as_fd(), self.to.as_fd(), &mut self.gone) {
+                Ok(Look::Readable) => {}
+                Ok(Look::NoReader) => return Closed::Reader,
+                Ok(Look::Empty) | Err(_) => return Closed::Writer,
             }
             let bytes = match read(&self.from, &mut buffer[..]) {
                 Ok(0) => break,
                 Ok(length) => &buffer[..length],
                 Err(Errno::INTR | Errno::AGAIN) => continue,
-                Err(error) => return Err(error.into()),
+                Err(_) => return Closed::Writer,
             };
             let bytes = match &mut self.injector {
                 None => bytes,
                 Some(injector) => injector.pass(bytes),
             };
             self.tap.push(bytes);
-            write_all(self.to.as_fd(), bytes)?;
+            if write_all(self.to.as_fd(), bytes).is_err() {
+                return Closed::Reader;
+            }
             self.tap.wake();
         }
         if let Some(injector) = &mut self.injector {
             let rest = injector.rest();
             self.tap.push(rest);
-            write_all(self.to.as_fd(), rest)?;
+            let _ = write_all(self.to.as_fd(), rest);
         }
-        Ok(())
+        Closed::Writer
     }
 }
 
 /// Waits until there is something to read, or nobody to write to.
 fn look(from: BorrowedFd<'_>, to: BorrowedFd<'_>, gone: &mut Option<OwnedFd>) -> io::Result<Look> {
     loop {
-        let from_to = [PollFd::from_borrowed_fd(from, PollFlags::IN), PollFd::from_borrowed_fd(to, PollFlags::empty())];
+        let from_to = [PollFd::from_borrowed_fd(from, PollFlags::IN), PollFd::from_borrowed_fd(to, PollFlags::HUP)];
         let [from_end, to_end, gone_end] = match &*gone {
             Some(gone) => {
                 let [from, to] = from_to;
-                let mut ends = [from, to, PollFd::new(gone, PollFlags::empty())];
+                let mut ends = [from, to, PollFd::new(gone, PollFlags::HUP)];
                 wait(&mut ends, None)?;
                 ends.map(|end| end.revents())
             }
@@ -105,7 +109,8 @@ fn look(from: BorrowedFd<'_>, to: BorrowedFd<'_>, gone: &mut Option<OwnedFd>) ->
         if to_end.intersects(NO_READER) {
             return Ok(Look::NoReader);
         }
-        if !from_end.is_empty() {
+        // Some systems cannot poll every kind of file: then a read that blocks is all there is.
+        if !from_end.is_empty() || to_end.contains(PollFlags::NVAL) {
             return Ok(Look::Readable);
         }
         if !gone_end.is_empty() {

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::mpsc::Sender;
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The signals that are for the server: those that a client or a terminal sends to end it, and those free for its use.
 pub(super) const FOR_THE_SERVER: [Signal; 6] =
@@ -16,6 +17,15 @@ pub(super) const FOR_THE_SERVER: [Signal; 6] =
 pub(super) fn block() -> io::Result<Vec<Signal>> {
     let before = SigSet::from_iter(FOR_THE_SERVER).thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
     Ok(FOR_THE_SERVER.into_iter().filter(|signal| !before.contains(*signal)).collect())
+}
+
+/// Sees to it that children stay to be waited for. Where SIGCHLD was left ignored the system takes them away as they
+/// end, and how they ended with them; a handler is what says otherwise. To be called before there is a child.
+pub(super) fn keep_children() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let _inside = runtime.enter();
+    // The handler stays when the listener and the runtime are gone.
+    signal(SignalKind::child()).map(drop)
 }
 
 /// Hands on every signal, for ever, from a thread of its own. They must be blocked.

@@ -53,8 +53,29 @@ pub enum Piece {
         /// The way.
         way: Way,
     },
-    /// The server ended (code or signal), and everything it wrote was passed on: this is the last piece.
-    Exited(ExitStatus),
+    /// The server ended (code or signal), and everything it wrote was passed on.
+    Exited {
+        /// How it ended.
+        status: ExitStatus,
+        /// Whether the client had closed its end before, and so had asked for it.
+        asked: bool,
+    },
+}
+
+/// Whose end of a way was closed first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// That of the one who writes.
+    Writer,
+    /// That of the one who reads.
+    Reader,
+}
+
+/// The two who talk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Client,
+    Server,
 }
 
 /// Makes the queue: a tap for each way, what tells of the server's end, and the observer's end of it.
@@ -74,6 +95,10 @@ struct Shared {
     /// Whether the observer sleeps and must be woken.
     sleeping: AtomicBool,
     observer: OnceLock<Thread>,
+    /// Who left first. Pieces of the two ways overtake each other, so their order does not tell.
+    left: OnceLock<Side>,
+    /// Since when the session is over.
+    over: OnceLock<Instant>,
 }
 
 /// One of those who put pieces in.
@@ -85,15 +110,15 @@ struct Line {
 }
 
 impl Line {
-    /// Puts a piece in if there is room, without waking the observer.
-    fn try_send(&mut self, piece: Piece) -> bool {
+    /// Puts a piece of that size in if there is room, without waking the observer. Without room it is not even made.
+    fn try_send(&mut self, size: usize, piece: impl FnOnce() -> Piece) -> bool {
         let Some(sender) = &self.sender else { return true };
-        let size = piece.size();
+        let size = size.max(1);
         if self.shared.queued.fetch_add(size, Ordering::Relaxed) + size > MOST_BYTES {
             self.shared.queued.fetch_sub(size, Ordering::Relaxed);
             return false;
         }
-        match sender.try_send(piece) {
+        match sender.try_send(piece()) {
             Ok(()) => true,
             Err(TrySendError::Full(_)) => {
                 self.shared.queued.fetch_sub(size, Ordering::Relaxed);
@@ -153,12 +178,16 @@ impl Tap {
             return;
         }
         let way = self.way;
-        let room = self.missed == 0 || {
-            let told = self.line.try_send(Piece::Gap { way, bytes: self.missed });
-            self.missed = if told { 0 } else { self.missed };
-            told
-        };
-        if !room || !self.line.try_send(Piece::Bytes { way, at: Instant::now(), bytes: bytes.to_vec() }) {
+        // One long gap rather than many: each takes the messages at both of its sides along.
+        let room = self.missed == 0
+            || self.line.shared.queued.load(Ordering::Relaxed) <= MOST_BYTES / 2 && {
+                let missed = self.missed;
+                let told = self.line.try_send(0, || Piece::Gap { way, bytes: missed });
+                self.missed = if told { 0 } else { missed };
+                told
+            };
+        let copy = || Piece::Bytes { way, at: Instant::now(), bytes: bytes.to_vec() };
+        if !room || !self.line.try_send(bytes.len(), copy) {
             self.missed += bytes.len() as u64;
         }
     }
@@ -166,6 +195,17 @@ impl Tap {
     /// Lets the observer look at what was copied.
     pub(super) fn wake(&self) {
         self.line.shared.wake();
+    }
+
+    /// Takes note of who closed the way. To be called before the other side can see it.
+    pub(super) fn closed(&self, by: Closed) {
+        let side = match (self.way, by) {
+            (Way::ToServer, Closed::Writer) | (Way::ToClient, Closed::Reader) => Side::Client,
+            (Way::ToClient, Closed::Writer) => Side::Server,
+            // A server that reads no more may go on.
+            (Way::ToServer, Closed::Reader) => return,
+        };
+        self.line.shared.left.get_or_init(|| side);
     }
 
     /// Tells of the end of the way; waits for room, so the way must be closed before.
@@ -183,9 +223,16 @@ impl Tap {
 pub(super) struct Last(Line);
 
 impl Last {
-    /// Tells how the server ended; waits for room.
+    /// Takes note that the server has ended.
+    pub(super) fn ended(&self) {
+        self.0.shared.left.get_or_init(|| Side::Server);
+    }
+
+    /// Tells how the server ended, once everything it wrote was passed on; waits for room.
     pub(super) fn exited(mut self, status: ExitStatus) {
-        self.0.send(Piece::Exited(status));
+        self.0.shared.over.get_or_init(Instant::now);
+        let asked = self.0.shared.left.get() == Some(&Side::Client);
+        self.0.send(Piece::Exited { status, asked });
     }
 }
 
@@ -198,6 +245,11 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// For how long the session has been over; `None` while it goes on. What waits in the queue then is all there is.
+    pub fn over_for(&self) -> Option<Duration> {
+        self.shared.over.get().map(Instant::elapsed)
+    }
+
     /// The next piece, waited for as long as `timeout`.
     ///
     /// # Errors
@@ -247,7 +299,7 @@ impl Piece {
     fn size(&self) -> usize {
         match self {
             Self::Bytes { bytes, .. } => bytes.len().max(1),
-            Self::Gap { .. } | Self::End { .. } | Self::Exited(_) => 1,
+            Self::Gap { .. } | Self::End { .. } | Self::Exited { .. } => 1,
         }
     }
 }
@@ -270,13 +322,16 @@ mod tests {
         for _ in 0..7 {
             tap.push(&chunk);
         }
-        for _ in 0..4 {
+        assert_eq!(bytes_of(receiver.try_recv().unwrap()), chunk);
+        // There is little room yet.
+        tap.push(b"missed");
+        for _ in 0..3 {
             assert_eq!(bytes_of(receiver.try_recv().unwrap()), chunk);
         }
         assert_eq!(receiver.try_recv().unwrap_err(), TryRecvError::Empty);
         tap.push(b"after");
         let Piece::Gap { way: Way::ToClient, bytes } = receiver.try_recv().unwrap() else { panic!("no gap") };
-        assert_eq!(bytes, 3 * chunk.len() as u64);
+        assert_eq!(bytes, 3 * chunk.len() as u64 + 6);
         assert_eq!(bytes_of(receiver.try_recv().unwrap()), b"after");
     }
 
@@ -296,8 +351,37 @@ mod tests {
         let next = || receiver.recv_timeout(Duration::from_secs(5)).unwrap();
         assert!(matches!(next(), Piece::Gap { way: Way::ToServer, bytes: 10 }));
         assert!(matches!(next(), Piece::End { way: Way::ToServer }));
-        assert!(matches!(next(), Piece::Exited(_)));
+        assert!(receiver.over_for().is_some());
+        assert!(matches!(next(), Piece::Exited { asked: false, .. }));
         ending.join().unwrap();
+    }
+
+    /// Whether the end was asked for, where these closed and ended in this order.
+    fn asked(order: &[fn(&Tap, &Tap, &Last)]) -> bool {
+        let (to_server, to_client, last, receiver) = channel();
+        for step in order {
+            step(&to_server, &to_client, &last);
+        }
+        last.exited(ExitStatus::default());
+        let Ok(Piece::Exited { asked, .. }) = receiver.try_recv() else { panic!("no end") };
+        asked
+    }
+
+    #[test]
+    fn an_end_was_asked_for_if_the_client_left_before_the_server() {
+        let client_closes = |to_server: &Tap, _: &Tap, _: &Last| to_server.closed(Closed::Writer);
+        let client_reads_no_more = |_: &Tap, to_client: &Tap, _: &Last| to_client.closed(Closed::Reader);
+        let server_closes = |_: &Tap, to_client: &Tap, _: &Last| to_client.closed(Closed::Writer);
+        let server_reads_no_more = |to_server: &Tap, _: &Tap, _: &Last| to_server.closed(Closed::Reader);
+        let server_ends = |_: &Tap, _: &Tap, last: &Last| last.ended();
+        assert!(asked(&[client_closes, server_closes, server_ends]));
+        assert!(asked(&[client_reads_no_more, server_reads_no_more, server_ends]));
+        // As a client does that sees the end of the output.
+        assert!(!asked(&[server_closes, client_closes, server_ends]));
+        assert!(!asked(&[server_ends, client_closes, client_reads_no_more]));
+        // What a server that dies closes first.
+        assert!(!asked(&[server_reads_no_more, server_closes, client_closes, server_ends]));
+        assert!(!asked(&[]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `check`, `config`, `catalog`, `completions`, and the banner of `serve`.
+//! `check`, `config`, `catalog`, `events`, `completions`, and the banner of `serve`.
 
 use std::fs;
 
@@ -87,9 +87,18 @@ fn the_catalog_is_shown_in_three_forms() {
 }
 
 #[test]
+fn the_types_of_events_are_shown_as_the_schema_that_is_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let bridge = Serving::start(&dir.path().join("data"), &[]);
+    let shown = text(&run(&["events", "--format", "json"]).stdout);
+    assert!(shown.contains("\"$defs\"") && shown == bridge.get("/v1/events/schema"), "{shown}");
+}
+
+#[test]
 fn the_pages_that_the_program_makes_are_fresh() {
     for (page, command) in [
         ("docs/metrics.md", ["catalog", "--format", "markdown"].as_slice()),
+        ("docs/events.md", &["events"]),
         ("docs/configuration.md", &["config", "--reference"]),
         ("otel-config/bridge.yaml", &["config", "--example"]),
     ] {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use mcp_otel_bridge::catalog::Group;
 use mcp_otel_bridge::config::{
-    Config, ExemplarFilter, OTHER_VARIABLES, Otlp, PushMetrics, PushSpans, Sampler, Secret, Selector, Stream,
-    Temporality, TokenSource, View, example, reference, show,
+    Auth, Basic, Config, ExemplarFilter, KeyPair, ListenerTls, OTHER_VARIABLES, Otlp, PushMetrics, PushSpans, Sampler,
+    Secret, Selector, Stream, Temporality, TokenSource, Tokens, View, example, reference, show,
 };
 
 use crate::support::{file, from_file, loaded};
@@ -25,16 +25,29 @@ fn the_defaults_load_again() {
 fn everything_set_loads_again() {
     let pem = file("a.pem", "x");
     let token = file("token", "abc");
-    let pair = mcp_otel_bridge::config::ListenerTls { cert_file: pem.clone(), key_file: pem.clone() };
+    let pair = KeyPair { cert_file: pem.clone(), key_file: pem.clone() };
+    let from = |path: std::path::PathBuf, tokens: &[&str]| {
+        let tokens = tokens.iter().map(|token| Secret::new(*token)).collect();
+        Some(Tokens { tokens, source: Some(TokenSource::File(path)) })
+    };
     let mut config = Config {
         listen: "0.0.0.0:9464".parse().unwrap(),
         grpc_listen: Some("[::1]:4320".parse().unwrap()),
-        tls: Some(pair.clone()),
+        tls: Some(ListenerTls { identity: pair.clone(), client_ca_file: Some(pem.clone()) }),
         // A name that looks like a reference, a comment, a boolean.
         data_dir: Some("/var/$HOME/${X}/$$/# no".into()),
         ephemeral: true,
-        token: Some(Secret::new("abc")),
-        token_source: Some(TokenSource::File(token)),
+        auth: Auth {
+            all: from(token, &["abc"]),
+            scrape: from(file("scrape", "old\nnew\n"), &["old", "new"]),
+            ingest: from(file("ingest", "i"), &["i"]),
+            admin: from(file("admin", "a"), &["a"]),
+            basic: Some(Basic {
+                username: "prom".into(),
+                password: Secret::new("p w"),
+                source: Some(TokenSource::File(file("password", "p w\n"))),
+            }),
+        },
         resource: vec![
             ("service.name".into(), "true".into()),
             ("empty".into(), String::new()),
@@ -103,6 +116,13 @@ fn every_sampler_loads_again() {
     }
 }
 
+/// Tokens and a password that a program set itself.
+fn secret_everywhere() -> Auth {
+    let token = || Some(Tokens::from(Secret::new("hunter2")));
+    let basic = Basic { username: "prom".into(), password: Secret::new("hunter2"), source: None };
+    Auth { all: token(), scrape: token(), ingest: token(), admin: token(), basic: Some(basic) }
+}
+
 #[test]
 fn secrets_are_masked() {
     let env = [("MCP_OTEL_BRIDGE_TOKEN", "hunter2")];
@@ -112,11 +132,21 @@ fn secrets_are_masked() {
     assert!(!text.contains("hunter2"), "{text}");
     assert!(text.contains("****") && text.contains("token_env: MCP_OTEL_BRIDGE_TOKEN"), "{text}");
     let again = loaded(&text, &env).config;
-    assert_eq!(again.token, config.token);
+    assert_eq!(again.auth, config.auth);
     assert_eq!(again.push_spans.unwrap().otlp.headers[0].0, "a");
     // A token of the library's user, from no source, shows as the variable that would set it.
-    let text = show(&Config { token: Some(Secret::new("hunter2")), ..Config::default() });
+    let text = show(&Config { auth: secret_everywhere(), ..Config::default() });
+    for (key, variable) in [
+        ("token_env", "MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN"),
+        ("token_env", "MCP_OTEL_BRIDGE_AUTH_INGEST_TOKEN"),
+        ("token_env", "MCP_OTEL_BRIDGE_AUTH_ADMIN_TOKEN"),
+        ("password_env", "MCP_OTEL_BRIDGE_AUTH_BASIC_PASSWORD"),
+    ] {
+        assert!(text.contains(&format!("{key}: {variable}")), "{text}");
+    }
     assert!(text.contains("token_env: MCP_OTEL_BRIDGE_TOKEN") && !text.contains("hunter2"), "{text}");
+    let everything = Config { auth: secret_everywhere(), ..Config::default() };
+    assert!(!format!("{everything:?}").contains("hunter2"));
 }
 
 #[test]

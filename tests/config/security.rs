@@ -1,25 +1,31 @@
 //! Tokens, certificates, addresses.
 
-use mcp_otel_bridge::config::{TokenSource, load};
+use mcp_otel_bridge::config::{Config, Right, TokenSource, load};
 
 use crate::support::{error, errors, file, loaded, sources};
+
+/// The one token with every right.
+fn only(config: &Config) -> &str {
+    let [token] = &config.auth.all.as_ref().unwrap().tokens[..] else { panic!("not one token") };
+    token.expose()
+}
 
 #[test]
 fn a_token_comes_from_a_file_or_a_variable() {
     let path = file("token", "file-token\n");
     let yaml = format!("auth: {{token_file: {}}}\n", path.display());
     let config = loaded(&yaml, &[]).config;
-    assert_eq!(config.token.unwrap().expose(), "file-token");
-    assert_eq!(config.token_source, Some(TokenSource::File(path.clone())));
+    assert_eq!(only(&config), "file-token");
+    assert_eq!(config.auth.all.unwrap().source, Some(TokenSource::File(path.clone())));
     let config = loaded("auth: {token_env: MY_TOKEN}\n", &[("MY_TOKEN", "env-token")]).config;
-    assert_eq!(config.token.unwrap().expose(), "env-token");
-    assert_eq!(config.token_source, Some(TokenSource::Env("MY_TOKEN".into())));
+    assert_eq!(only(&config), "env-token");
+    assert_eq!(config.auth.all.unwrap().source, Some(TokenSource::Env("MY_TOKEN".into())));
     // The environment goes before the file, even where the file's own would be missing.
     let config = loaded("auth: {token_file: /no/such}\n", &[("MCP_OTEL_BRIDGE_TOKEN", "own-token")]).config;
-    assert_eq!(config.token.unwrap().expose(), "own-token");
+    assert_eq!(only(&config), "own-token");
     let env = [("MCP_OTEL_BRIDGE_TOKEN_FILE", path.to_str().unwrap()), ("MY_TOKEN", "env-token")];
     let config = loaded("auth: {token_env: MY_TOKEN}\n", &env).config;
-    assert_eq!(config.token.unwrap().expose(), "file-token");
+    assert_eq!(only(&config), "file-token");
 }
 
 #[test]
@@ -64,7 +70,7 @@ fn certificates_must_be_there_with_their_keys() {
     let pem = file("a.pem", "x");
     let pem = pem.to_str().unwrap();
     let config = loaded(&format!("tls: {{cert_file: {pem}, key_file: {pem}}}\n"), &[]).config;
-    assert_eq!(config.tls.unwrap().cert_file.to_str(), Some(pem));
+    assert_eq!(config.tls.unwrap().identity.cert_file.to_str(), Some(pem));
     let env = [("MCP_OTEL_BRIDGE_TLS_CERT_FILE", pem), ("MCP_OTEL_BRIDGE_TLS_KEY_FILE", pem)];
     assert!(loaded("", &env).config.tls.is_some());
     let message = error(&format!("tls:\n  cert_file: {pem}\n"), &[]);
@@ -102,4 +108,74 @@ fn two_listeners_need_two_addresses() {
         "{message}"
     );
     loaded("listen: 127.0.0.1:0\ngrpc:\n  listen: 127.0.0.1:0\n", &[]);
+}
+
+#[test]
+fn each_right_has_its_tokens_and_its_variables() {
+    let several = file("scrape", "one\n\n two \n");
+    let yaml = format!("auth: {{scrape: {{token_file: {}}}, ingest: {{token_env: MINE}}}}\n", several.display());
+    let password = file("password", "p:w d\n");
+    let env = [
+        ("MINE", "three"),
+        ("MCP_OTEL_BRIDGE_AUTH_ADMIN_TOKEN", "four"),
+        ("MCP_OTEL_BRIDGE_AUTH_BASIC_USERNAME", "prom"),
+        ("MCP_OTEL_BRIDGE_AUTH_BASIC_PASSWORD_FILE", password.to_str().unwrap()),
+    ];
+    let auth = loaded(&yaml, &env).config.auth;
+    let all = |right| auth.of(right).unwrap().tokens.iter().map(|token| token.expose()).collect::<Vec<_>>();
+    assert_eq!(Right::ALL.map(all), [vec!["one", "two"], vec!["three"], vec!["four"]]);
+    assert_eq!(auth.basic.unwrap().password.expose(), "p:w d");
+    // The environment goes before the file, and what it sets twice is a fault.
+    let env = [("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN", "own")];
+    assert_eq!(loaded(&yaml, &[env[0], ("MINE", "x")]).config.auth.scrape.unwrap().tokens[0].expose(), "own");
+    let message = error("", &[env[0], ("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN_FILE", "/b")]);
+    assert!(message.contains("is set beside MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN_FILE; one of them"), "{message}");
+}
+
+#[test]
+fn halves_of_what_protects_are_errors() {
+    for (yaml, place, problem) in [
+        ("auth: {basic: {username: u}}\n", "auth.basic.username", "the user name has no password"),
+        ("auth: {basic: {password_env: P}}\n", "auth.basic.password_env", "the password has no user name"),
+        ("auth: {basic: {username: 'a:b', password_env: P}}\n", "auth.basic.username", "is not a user name"),
+        ("tls: {client_ca_file: /dev/null}\n", "tls.client_ca_file", "without TLS no client can show a certificate"),
+        ("auth: {scrape: {token_file: /no/such}}\n", "auth.scrape.token_file", "cannot be read"),
+        ("auth: {admin: {token_file: /dev/zero}}\n", "auth.admin.token_file", "holds more than"),
+    ] {
+        let messages = errors(yaml, &[("P", "p")]);
+        assert!(messages[0].contains(place) && messages[0].contains(problem), "{messages:?}");
+    }
+}
+
+#[test]
+fn no_secret_of_a_right_stands_in_the_file_nor_in_a_message() {
+    for yaml in [
+        "auth: {scrape: {token: hunter2}}\n",
+        "auth: {basic: {username: u, password: hunter2}}\n",
+        "auth: {ingest: {token_env: hunter2-hunter2}}\n",
+        "auth: {basic: {username: u, password_env: hunter2}}\n",
+    ] {
+        let messages = errors(yaml, &[]).concat();
+        assert!(!messages.contains("hunter2"), "{messages}");
+    }
+    for (variable, wrong) in [
+        ("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN", "hunter2 with spaces"),
+        ("MCP_OTEL_BRIDGE_AUTH_BASIC_PASSWORD", "hunter2\u{7}"),
+    ] {
+        let messages = errors("", &[(variable, wrong)]).concat();
+        assert!(messages.contains(variable) && !messages.contains("hunter2"), "{messages}");
+    }
+    let several = file("tokens", "fine\nhunter2 with spaces\n");
+    let message = error(&format!("auth: {{admin: {{token_file: {}}}}}\n", several.display()), &[]);
+    assert!(message.contains("does not hold a token") && !message.contains("hunter2"), "{message}");
+}
+
+#[test]
+fn what_nobody_may_do_is_a_warning() {
+    let warned = |env: &[(&str, &str)]| loaded("listen: 0.0.0.0:9090\n", env).warnings.concat();
+    let scrape = warned(&[("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN", "a")]);
+    assert!(scrape.starts_with("nobody may report: no token has the right `ingest`"), "{scrape}");
+    let ingest = warned(&[("MCP_OTEL_BRIDGE_AUTH_INGEST_TOKEN", "a")]);
+    assert!(ingest.starts_with("nobody may read: no token has the right `scrape`"), "{ingest}");
+    assert_eq!(warned(&[("MCP_OTEL_BRIDGE_AUTH_ADMIN_TOKEN", "a")]), "");
 }

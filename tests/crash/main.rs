@@ -22,7 +22,7 @@ use load::bridge::Bridge;
 use load::client::{Common, under_load};
 use load::dice::Dice;
 use load::watch::{Shown, Watch, differences};
-use spans::Arrived;
+use spans::{Arrived, Came};
 
 const KILLS: usize = 20;
 /// From so many kills on, it is the long mode.
@@ -58,7 +58,6 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
     let scrapes = Mutex::new(Watch::new("scrape"));
     let mut pushes = Pushes::default();
     let started = Instant::now();
-    let mut anew = Vec::new();
     let sent = std::thread::scope(|scope| {
         let scraper = scope.spawn(|| scrape(&common, &scrapes));
         let sent = under_load(&common, dice.next(), AIM, || {
@@ -70,7 +69,6 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
                     collector.kill();
                 }
                 if kill == back {
-                    anew.push(Instant::now());
                     collector.come_back();
                 }
                 // The next kill may come before it is ready.
@@ -111,7 +109,6 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
         bridge.memory("VmHWM"),
         started.elapsed().as_secs_f64(),
     );
-    anew.extend(&bridge.starts);
     let scrapes = scrapes.into_inner().unwrap();
     let expected = sent.ledger.samples();
     let faults = [
@@ -119,7 +116,7 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
         ("in what was pushed, while it went on", pushes.watch.faults.clone()),
         ("on /metrics, in the end", differences(scrapes.last(), &expected)),
         ("in the last push", differences(pushes.watch.last(), &expected)),
-        ("in the spans", pushes.spans.faults(&sent.ledger.spans, &sent.told, &anew)),
+        ("in the spans", pushes.spans.faults(&sent.ledger.spans, &sent.told, &bridge.starts)),
     ];
     for (what, faults) in faults.iter().filter(|(_, faults)| !faults.is_empty()) {
         println!("{} faults {what}:", faults.len());
@@ -189,12 +186,13 @@ impl Pushes {
     fn take(&mut self, collector: &Collector) {
         let (metrics, spans) = collector.seen(|seen| {
             let metrics = seen.metrics[self.metrics_taken..].iter_mut().map(|got| std::mem::take(&mut got.request));
-            let spans = seen.spans[self.spans_taken..].iter_mut().map(|got| (got.at, std::mem::take(&mut got.request)));
+            let spans = seen.spans[self.spans_taken..].iter_mut();
+            let spans = spans.map(|got| (Came { at: got.at, over: got.peer }, std::mem::take(&mut got.request)));
             (metrics.collect::<Vec<_>>(), spans.collect::<Vec<_>>())
         });
         self.metrics_taken += metrics.len();
         self.spans_taken += spans.len();
         metrics.iter().for_each(|request| self.watch.look(Shown::of_push(request)));
-        spans.iter().for_each(|(at, request)| self.spans.request(*at, request));
+        spans.iter().for_each(|(came, request)| self.spans.request(*came, request));
     }
 }

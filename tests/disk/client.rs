@@ -127,6 +127,17 @@ pub fn check_refusal(bridge: &Serving, refused: &Answer, reason: &str) {
     assert!(code == tonic::Code::Unavailable && message.contains(reason), "{code:?} {message}");
 }
 
+/// How many events of each source were refused because they could not be kept, and whether that is over.
+#[track_caller]
+pub fn check_account(bridge: &Serving, refused: &[(&str, f64)], ready: f64) {
+    let samples = Samples::parse(&get(bridge, "/metrics").body);
+    for (source, count) in refused {
+        let key = format!("bridge_events_rejected_total{{source=\"{source}\",reason=\"storage\"}}");
+        assert_eq!(samples.find(&key), Some(*count), "{key}");
+    }
+    assert_eq!(samples.get("bridge_ready"), ready);
+}
+
 /// How an event is answered over gRPC that cannot be kept.
 fn over_grpc(url: &str) -> (tonic::Code, String) {
     use mcp_otel_bridge::proto::v1;

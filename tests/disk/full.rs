@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use crate::client::{Client, check_refusal, until_ready};
+use serde_json::Value;
+
+use crate::client::{Client, ask, check_account, check_refusal, event, get, until_ready};
 use crate::files;
 use crate::process::{Serving, program};
 use crate::small::Small;
@@ -25,9 +28,12 @@ fn full(start: impl Fn() -> Serving, fill: impl Fn(&Serving), free: impl Fn(&Ser
         check_refusal(&bridge, &client.try_again(&bridge, refused), reason);
     }
     client.check(&bridge);
+    // Refused is not unseen: over HTTP the first one and those after it, over gRPC one at each look.
+    check_account(&bridge, &[("http", 6.0), ("grpc", 6.0)], 0.0);
 
     free(&bridge);
     until_ready(&bridge);
+    check_account(&bridge, &[("http", 6.0), ("grpc", 6.0)], 1.0);
     assert_eq!(client.try_again(&bridge, refused).status, 200);
     for _ in 0..50 {
         client.start(&bridge);
@@ -52,6 +58,34 @@ fn a_file_system_that_is_full() {
     };
     let start = || Serving::spawn(&mut small.inside(serve(dir.path(), &mut program())));
     full(start, |_| small.fill(), |_| small.free(), "make room");
+}
+
+/// Room for a row, and for no batch, is not taken for room.
+#[test]
+fn a_disk_that_is_nearly_full_stays_at_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(small) = Small::mount(dir.path(), "4m") else {
+        eprintln!("no namespace can be made here, and so no nearly full disk");
+        return;
+    };
+    let bridge = Serving::spawn(&mut small.inside(serve(dir.path(), &mut program())));
+    let batch = Value::from((0..300).map(event).collect::<Vec<_>>()).to_string();
+    let send = || ask(&bridge, "POST", "/v1/events", &batch).unwrap();
+    small.fill();
+    assert_eq!(send().status, 503);
+    small.free_some(48 << 10);
+    // As long as the bridge looks twice by itself, and whenever the batch comes again.
+    let end = Instant::now() + Duration::from_millis(2500);
+    while Instant::now() < end {
+        assert_eq!(get(&bridge, "/readyz").status, 503);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(send().status, 503);
+    small.free();
+    until_ready(&bridge);
+    assert_eq!(send().status, 200);
+    let (_, _, log) = bridge.stop("-KILL");
+    assert_eq!(log.matches("events can be kept again").count(), 1, "{log}");
 }
 
 #[test]

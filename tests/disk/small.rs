@@ -56,6 +56,12 @@ impl Small {
         while filler.write_all(&[0; 4096]).is_ok() {}
     }
 
+    /// Makes so many bytes of room.
+    pub fn free_some(&self, bytes: u64) {
+        let filler = File::options().write(true).open(self.dir().join("filler")).unwrap();
+        filler.set_len(filler.metadata().unwrap().len() - bytes).unwrap();
+    }
+
     /// Makes room again.
     pub fn free(&self) {
         std::fs::remove_file(self.dir().join("filler")).unwrap();

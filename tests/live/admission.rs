@@ -12,7 +12,7 @@ const TOKEN: &str = "s3cret";
 
 async fn with_token() -> Bench {
     Bench::with(|config| {
-        config.token = Some(Secret::new(TOKEN));
+        config.auth.all = Some(Secret::new(TOKEN).into());
         config.live.listen = Some(([127, 0, 0, 1], 0).into());
     })
     .await
@@ -107,4 +107,27 @@ async fn there_are_so_many_places_and_those_who_leave_give_theirs_back() {
         tokio::task::yield_now().await;
     }
     assert!(other.is_served().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_feed_needs_the_right_to_read() {
+    let bench = Bench::with(|config| {
+        config.auth.scrape = Some(Secret::new("reads").into());
+        config.auth.ingest = Some(Secret::new("reports").into());
+        config.live.listen = Some(([127, 0, 0, 1], 0).into());
+    })
+    .await;
+    for (addr, path) in [(bench.addr, "/live"), (bench.live_addr.unwrap(), "/")] {
+        let mut client = Client::connect(addr, path, &[]).await.unwrap();
+        client.next_of("connected").await;
+        client.say(json!({"type": "auth", "token": "reports"})).await;
+        assert_eq!(client.next().await.unwrap_err(), Some(4003));
+        let mut client = Client::connect(addr, path, &[]).await.unwrap();
+        client.next_of("connected").await;
+        client.say(json!({"type": "auth", "token": "reads"})).await;
+        client.next_of("metrics_update").await;
+        let with = async |token| Client::connect(addr, path, &[("authorization", token)]).await;
+        assert_eq!(with("Bearer reports").await.unwrap_err(), 403);
+        with("Bearer reads").await.unwrap().next_of("metrics_update").await;
+    }
 }

@@ -172,7 +172,7 @@ async fn it_can_be_turned_off() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_closes_every_feed_and_waits_for_it() {
     let mut bench = Bench::with(|config| {
-        config.token = Some(mcp_otel_bridge::config::Secret::new("s3cret"));
+        config.auth.all = Some(mcp_otel_bridge::config::Secret::new("s3cret").into());
         config.live.interval = Duration::from_secs(3600);
     })
     .await;

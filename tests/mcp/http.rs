@@ -56,11 +56,49 @@ fn only_pages_of_this_host_and_listed_ones_may_ask() {
 
 #[test]
 fn the_token_holds_here_too() {
-    let bench = Bench::with(|config| config.token = Some(Secret::new("s3cret")));
+    let bench = Bench::with(|config| config.auth.all = Some(Secret::new("s3cret").into()));
     for (authorization, expected) in [(None, 401), (Some("Bearer wrong"), 401), (Some("Bearer s3cret"), 200)] {
         let headers: Vec<_> = authorization.iter().map(|value| ("Authorization", *value)).collect();
         assert_eq!(status(&bench, &headers), expected);
     }
+}
+
+#[test]
+fn each_tool_needs_its_right() {
+    let bench = Bench::with(|config| {
+        config.auth.scrape = Some(Secret::new("reads").into());
+        config.auth.ingest = Some(Secret::new("reports").into());
+        config.auth.admin = Some(Secret::new("both").into());
+    });
+    let call = |token: &str, method: &str, params: Value| {
+        let authorization = format!("Bearer {token}");
+        let headers = [("Authorization", authorization.as_str()), ("MCP-Protocol-Version", "2025-11-25")];
+        let answer = post(&bench, Revision::Handshake.request(1, method, params).to_string(), &headers);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["result"].clone()
+    };
+    let reading = ["get_prometheus_metrics", "list_session_metrics", "get_metrics_summary"];
+    let reporting = ["track_session_start", "track_session_end", "record_event"];
+    for (token, right, may_not) in
+        [("reads", "ingest", &reporting[..]), ("reports", "scrape", &reading), ("both", "", &[])]
+    {
+        let tools = call(token, "tools/list", json!({}))["tools"].as_array().unwrap().clone();
+        assert_eq!(tools.len(), reading.len() + reporting.len());
+        for tool in reading.iter().chain(&reporting) {
+            let text =
+                call(token, "tools/call", json!({"name": tool, "arguments": {}}))["content"][0]["text"].to_string();
+            assert_eq!(text.contains(&format!("{tool} needs the right `{right}`")), may_not.contains(tool), "{text}");
+        }
+    }
+    let record = |token| {
+        let event =
+            json!({"event_type": "mcp_event", "component_name": "a", "emitted_type": "b", "duration_seconds": 1.0});
+        call(token, "tools/call", json!({"name": "record_event", "arguments": event}))["isError"].clone()
+    };
+    let recorded = |label: &str| {
+        bench.bridge.render(mcp_otel_bridge::expose::exposition::Format::Text004).unwrap().contains(label)
+    };
+    assert_eq!((record("reads"), recorded("component_name=\"a\"")), (json!(true), false));
 }
 
 #[test]

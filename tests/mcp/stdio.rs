@@ -90,7 +90,7 @@ fn a_line_that_is_no_message_costs_only_itself() {
 
 #[test]
 fn the_token_comes_from_the_environment() {
-    let bench = Bench::with(|config| config.token = Some(Secret::new("s3cret")));
+    let bench = Bench::with(|config| config.auth.all = Some(Secret::new("s3cret").into()));
     let url = format!("http://{}", bench.addr);
     let told = Client::stdio(&url, &[], Revision::Stateless).failed(SUMMARY, json!({}));
     assert!(told.contains("asks for its token: set MCP_OTEL_BRIDGE_TOKEN"), "{told}");

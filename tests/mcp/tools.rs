@@ -89,3 +89,20 @@ fn what_there_is_not_is_refused() {
         }
     });
 }
+
+#[test]
+fn a_call_whose_parameters_cannot_be_read_says_what_they_must_be() {
+    every_way(|client, _| {
+        for params in [json!({}), json!({"name": 5}), json!({"name": "get_metrics_summary", "arguments": [1]})] {
+            let error = client.request("tools/call", params.clone())["error"].take();
+            assert_eq!(error["code"], -32602, "{params}: {error}");
+            let why = error["message"].as_str().unwrap();
+            assert!(why.contains("name, a string") && why.contains("arguments, an object"), "{why}");
+        }
+        let error = client.request("no/such", json!({}))["error"].take();
+        assert_eq!(
+            (error["code"].as_i64(), error["message"].as_str()),
+            (Some(-32601), Some("there is no method \"no/such\" here"))
+        );
+    });
+}

@@ -27,6 +27,8 @@ enum Act {
     Kill,
     /// It is told to stop and started again.
     Stop,
+    /// The log is copied into the database, and begun anew.
+    Checkpoint,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -36,7 +38,15 @@ fn act() -> impl Strategy<Value = Act> {
         1 => batch().prop_map(Act::Refuse),
         2 => Just(Act::Kill),
         1 => Just(Act::Stop),
+        1 => Just(Act::Checkpoint),
     ]
+}
+
+/// What came is what became of it.
+fn balance(samples: &Samples) -> Result<(), TestCaseError> {
+    let sum = |name: &str| samples.total(&format!("bridge_events_{name}_total"));
+    prop_assert_eq!(sum("received"), sum("accepted") + sum("duplicate") + sum("rejected"));
+    Ok(())
 }
 
 struct Run {
@@ -75,10 +85,22 @@ impl Run {
                     return Ok(());
                 }
                 tell(self.dir.path(), COMMITS_FAIL);
+                let before = Samples::of(&self.bridge);
                 let refused = try_send(&self.bridge, &events);
                 tell(self.dir.path(), WELL_AGAIN);
+                if refused.is_err() {
+                    let key = "bridge_events_rejected_total{source=\"http\",reason=\"storage\"}";
+                    let counted = Samples::of(&self.bridge).get(key) - before.find(key).unwrap_or(0.0);
+                    prop_assert_eq!(counted, events.len() as f64);
+                }
                 // A batch of nothing but repeated events keeps no id, and so cannot fail.
                 self.refused |= refused.is_err();
+            }
+            Act::Checkpoint => {
+                let db = rusqlite::Connection::open(self.dir.path().join("bridge.db")).unwrap();
+                db.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                let left: i64 = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+                prop_assert_eq!(left, 0, "somebody holds the log");
             }
             Act::Kill => self.restart(|run| {
                 let killed = tempfile::tempdir().unwrap();
@@ -120,6 +142,7 @@ impl Run {
 
     fn compare(&self) -> Result<(), TestCaseError> {
         let mut samples = Samples::of(&self.bridge);
+        balance(&samples)?;
         let expected = self.model.samples();
         samples
             .values

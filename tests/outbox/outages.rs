@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::collector::{Answer, points};
+use crate::peers::http;
 use crate::yard::{Yard, until};
 
 #[test]
@@ -42,6 +43,29 @@ fn what_a_collector_rejects_is_counted_as_rejected_and_the_rest_goes_on() {
     assert_eq!((book.items("spans", "taken"), book.items("spans", "rejected")), (495.0, 10.0));
     assert_eq!(book.requests("spans", "partial"), 1.0);
     assert_eq!(book.requests("spans", "failure"), 1.0);
+}
+
+/// The outbox is in the store, and what was settled must be kept before the next request leaves.
+#[test]
+fn the_push_rests_while_the_store_fails_and_goes_on_by_itself() {
+    let mut yard = Yard::new(&[("OTEL_METRIC_EXPORT_INTERVAL", "50")]);
+    yard.start();
+    let mut sent = yard.call(3);
+    yard.drained();
+    let ready = |yard: &Yard| http::get(&yard.bridge().url("/readyz"), "*/*").unwrap().status;
+
+    let mut db = rusqlite::Connection::open(yard.dir().join("bridge.db")).unwrap();
+    let held = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
+    until("the fault to show", || (ready(&yard) == 503).then_some(()));
+    let (requests, failed) = (yard.collector.seen(|seen| seen.metrics.len()), yard.book().items("metrics", "queued"));
+    held.rollback().unwrap();
+    until("the fault to be over", || (ready(&yard) == 200).then_some(()));
+    until("metrics again", || (yard.collector.seen(|seen| seen.metrics.len()) > requests + 1).then_some(()));
+    assert!(yard.book().items("metrics", "queued") > failed);
+    sent.extend(yard.call(2));
+    let book = yard.drained();
+    assert_eq!(yard.taken(), sent);
+    assert_eq!(book.items("metrics", "dropped") + book.items("spans", "dropped"), 0.0);
 }
 
 /// The clock of the process is the system's; the shift is done to the rows, whose times are what counts.

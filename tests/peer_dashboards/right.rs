@@ -430,6 +430,7 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
     ("mcp-otel-breakers", "Memory", &[|raw| raw.last("mcp_hub_memory_usage_percent").max_by(&["instance"])]),
     ("mcp-otel-breakers", "Concurrent operations", &[|raw| raw.last("mcp_hub_active_operations").sum_by(&["agent"])]),
     ("mcp-otel-breakers", "Queue depth", &[|raw| raw.last("bridge_outbox_items").sum_by(&["signal"])]),
+    ("mcp-otel-bridge", "Ready", &[|raw| raw.last("bridge_ready").min_by(&[])]),
     ("mcp-otel-bridge", "Accepted", &[|raw| raw.rate("bridge_events_accepted_total", FIVE).sum_by(&[])]),
     (
         "mcp-otel-bridge",

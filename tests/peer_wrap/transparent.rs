@@ -32,9 +32,11 @@ fn time() {
 
 /// `mode` is the Python client's.
 fn with_both_clients(server: fn() -> Server, mode: &'static str) {
-    let python = thread::spawn(move || nothing_changes(Client::Python, &server(), mode));
-    nothing_changes(Client::Node, &server(), "legacy");
-    python.join().unwrap();
+    // A scope ends after both, also where one fails: what they started is stopped.
+    thread::scope(|scope| {
+        scope.spawn(|| nothing_changes(Client::Python, &server(), mode));
+        nothing_changes(Client::Node, &server(), "legacy");
+    });
 }
 
 fn nothing_changes(client: Client, server: &Server, mode: &'static str) {
@@ -74,7 +76,16 @@ fn assert_same(server: &Server, bare: &Played, other: &Played) {
     let (count, others) = (one.lines().count(), two.lines().count());
     let more = one.lines().skip(others).chain(two.lines().skip(count)).map(shown).collect::<Vec<_>>();
     assert!(more.is_empty(), "bare: {count} lines, {}: {others} lines; more:\n{}", other.name, more.join("\n"));
-    assert_eq!(bare.stderr, other.stderr, "what {} printed on stderr", other.name);
+    assert_eq!(bare.stderr, of_the_server(&other.stderr), "what {} printed on stderr", other.name);
+}
+
+/// What is on stderr, without the line of a wrapper whose bridge took no more reports: it begins with its time, of 26
+/// characters and a Z.
+pub fn of_the_server(stderr: &str) -> &str {
+    match stderr.rfind("Z  WARN ").filter(|at| stderr[*at..].contains("were not delivered")) {
+        Some(at) => &stderr[..at - 26],
+        None => stderr,
+    }
 }
 
 /// As much of a line as a person can read.

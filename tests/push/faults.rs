@@ -201,7 +201,7 @@ fn what_is_refused_for_good_is_not_sent_again() {
     let push = metrics(otlp(collector.endpoint()));
     let push = PushMetrics { interval: LONG * 10, ..push };
     let bench = Bench::start_with(Some(push), Some(spans(otlp(collector.endpoint()))));
-    collector.then([Answer::Status(Status::invalid_argument("no")), Answer::Status(Status::unauthenticated("who"))]);
+    collector.then([Answer::Status(Status::invalid_argument("no")), Answer::Status(Status::failed_precondition("no"))]);
     bench.calls.add(1, &[]);
     bench.sink().send(vec![span(1, true)]);
     let error = bench.push.flush(LONG).unwrap_err();
@@ -216,6 +216,50 @@ fn what_is_refused_for_good_is_not_sent_again() {
     bench.push.flush(LONG).unwrap();
     assert_eq!(collector.seen(|seen| seen.all_spans().len()), 1);
     bench.book.check(Signal::Metrics);
+}
+
+/// A token that is out of date, a route that leads elsewhere, a server that is broken: none of it is the items' fault.
+#[test]
+fn a_collector_that_refuses_the_client_loses_nothing() {
+    let refusals = [
+        Code::Unauthenticated,
+        Code::PermissionDenied,
+        Code::Unimplemented,
+        Code::Unknown,
+        Code::Internal,
+        Code::NotFound,
+    ];
+    let collector = Collector::start();
+    let unauthenticated = std::iter::repeat_n(Code::Unauthenticated, 20);
+    let answers = unauthenticated.chain(refusals).map(|code| Answer::Status(Status::new(code, "mend me")));
+    collector.then(answers);
+    let bench = Bench::start_with(None, Some(spans(otlp(collector.endpoint()))));
+    bench.sink().send((1..=1000).map(|id| span(id, true)).collect());
+    // A flush asks at once, where the sender itself would wait for long; and it does not wait in vain.
+    until("all taken", || bench.push.flush(LONG * 10).is_ok());
+    let names: Vec<_> = collector.seen(|seen| seen.all_spans()).into_iter().map(|span| span.name).collect();
+    assert_eq!(names, (1..=1000).map(|id| format!("span {id}")).collect::<Vec<_>>());
+    assert_eq!(bench.book.items(Signal::Spans, ItemOutcome::Rejected), 0);
+    assert_eq!(bench.book.requests(Signal::Spans, RequestOutcome::Retry), 20 + refusals.len() as u64);
+    bench.book.check(Signal::Spans);
+}
+
+#[test]
+fn requests_that_are_refused_for_good_in_a_row_come_slower_and_slower() {
+    let collector = Collector::start();
+    let status = || Answer::Status(Status::invalid_argument("no"));
+    collector.then([status(), status(), status(), status(), status()]);
+    let push = PushSpans { max_export_batch_size: 1, ..spans(otlp(collector.endpoint())) };
+    let bench = Bench::start_with(None, Some(push));
+    bench.sink().send((1..=6).map(|id| span(id, true)).collect());
+    until("the last", || bench.book.items(Signal::Spans, ItemOutcome::Taken) == 1);
+    assert_eq!(bench.book.items(Signal::Spans, ItemOutcome::Rejected), 5);
+    let times: Vec<_> = collector.seen(|seen| seen.spans.iter().map(|got| got.at).collect());
+    // The first wait is of 50 ms and each is twice the last, at least half of it.
+    for (pair, wait) in times[1..].windows(2).zip([25, 50, 100, 200]) {
+        assert!(pair[1] - pair[0] >= Duration::from_millis(wait), "{:?}", pair[1] - pair[0]);
+    }
+    bench.book.check(Signal::Spans);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod bench;
 #[path = "../support/collector.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
 mod collector;
 mod delivery;
 mod faults;

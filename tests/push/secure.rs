@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mcp_otel_bridge::config::{ListenerTls, Otlp, Secret};
+use mcp_otel_bridge::config::{self, Otlp, Secret};
 use mcp_otel_bridge::telemetry::push::{RequestOutcome, Signal};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
@@ -44,11 +44,11 @@ impl Authority {
         ServerTlsConfig::new().identity(Identity::from_pem(cert, key))
     }
 
-    fn client(&self) -> ListenerTls {
+    fn client(&self) -> config::KeyPair {
         let (cert, key) = self.issue("client");
         std::fs::write(self.path("client.pem"), cert).unwrap();
         std::fs::write(self.path("client.key"), key).unwrap();
-        ListenerTls { cert_file: self.path("client.pem"), key_file: self.path("client.key") }
+        config::KeyPair { cert_file: self.path("client.pem"), key_file: self.path("client.key") }
     }
 }
 

@@ -48,12 +48,13 @@ fn batch() -> Vec<Value> {
     ]
 }
 
-/// What a scrape shows of all that was counted. Series at 0 may be there before they count, but for gauges: a gauge at
+/// What a scrape shows of all that was counted, but for the bridge's own account. Series at 0 may be there before they count, but for gauges: a gauge at
 /// 0 says something.
 fn counted(bridge: &Bridge) -> Vec<(String, f64)> {
     let samples = Samples::of(bridge);
     let gauge = |key: &str| key.starts_with("active_sessions") || key.starts_with("session_quality");
-    samples.values.into_iter().filter(|(key, value)| *value != 0.0 || gauge(key)).collect()
+    let counts = |key: &str, value: f64| !key.starts_with("bridge_") && (value != 0.0 || gauge(key));
+    samples.values.into_iter().filter(|(key, value)| counts(key, *value)).collect()
 }
 
 fn refused_and_taken_later(fails: &str) {
@@ -65,11 +66,17 @@ fn refused_and_taken_later(fails: &str) {
     assert_eq!(bridge.health().fault, None);
 
     tell(dir.path(), fails);
-    for _ in 0..2 {
+    for tries in 1..=2 {
         let refused = try_send(&bridge, &batch()).unwrap_err();
         assert!(matches!(refused, Refused::Storage(_)), "{refused}");
         assert_eq!(counted(&bridge), before);
         assert!(bridge.health().fault.is_some());
+        // All are refused: what was decided on, what failed, and what never had its turn.
+        let samples = Samples::of(&bridge);
+        let refused = f64::from(tries) * batch().len() as f64;
+        assert_eq!(samples.get("bridge_events_rejected_total{source=\"http\",reason=\"storage\"}"), refused);
+        assert_eq!(samples.total("bridge_events_received_total"), 2.0 + refused);
+        assert_eq!(samples.get("bridge_ready"), 0.0);
     }
 
     tell(dir.path(), WELL_AGAIN);
@@ -84,7 +91,8 @@ fn refused_and_taken_later(fails: &str) {
     assert_eq!(samples.get("active_sessions_total"), 11.0);
     assert_eq!(samples.get("session_duration_seconds_count{component_name=\"a\"}"), 1.0);
     assert_eq!(samples.get("mcp_hub_llm_api_calls_total{provider=\"p\",model=\"m\"}"), 1.0);
-    assert_eq!(samples.total("bridge_events_received_total"), 8.0);
+    assert_eq!(samples.total("bridge_events_received_total"), 2.0 + 3.0 * batch().len() as f64);
+    assert_eq!(samples.get("bridge_ready"), 1.0);
 
     // What was refused left nothing behind on the disk either.
     bridge.shutdown(Duration::from_secs(10)).unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod faults;
+mod forget;
 mod killed;
 mod memory;
 #[allow(dead_code, reason = "other tests use the rest of this")]

@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/authority.rs"]
+mod authority;
 mod bad_input;
 mod bench;
+mod certificates;
 mod events;
 mod grpc;
 mod limits;
+mod rights;
 mod scrape;
 mod secure;
 mod status;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mcp_otel_bridge::Bridge;
-use mcp_otel_bridge::config::{Config, ListenerTls, Secret};
+use mcp_otel_bridge::config::{Config, KeyPair, ListenerTls, Secret};
 use mcp_otel_bridge::proto::v1::event_service_client::EventServiceClient;
 use mcp_otel_bridge::serve::{ServeError, Server};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig};
@@ -15,7 +15,7 @@ use crate::grpc;
 const TOKEN: &str = "s3cret-token";
 
 fn with_token() -> Bench {
-    Bench::with(|config| config.token = Some(Secret::new(TOKEN)))
+    Bench::with(|config| config.auth.all = Some(Secret::new(TOKEN).into()))
 }
 
 #[test]
@@ -85,7 +85,8 @@ impl Identity {
     }
 
     fn tls(&self) -> ListenerTls {
-        ListenerTls { cert_file: self.path("cert.pem"), key_file: self.path("key.pem") }
+        let identity = KeyPair { cert_file: self.path("cert.pem"), key_file: self.path("key.pem") };
+        ListenerTls { identity, client_ca_file: None }
     }
 }
 
@@ -171,7 +172,8 @@ fn what_cannot_start_says_why_in_one_line() {
     let identity = Identity::new();
     let with = |cert: &Path, key: &Path| {
         let (cert_file, key_file) = (cert.to_owned(), key.to_owned());
-        error_of(|config| config.tls = Some(ListenerTls { cert_file, key_file }))
+        let identity = KeyPair { cert_file, key_file };
+        error_of(|config| config.tls = Some(ListenerTls { identity, client_ca_file: None }))
     };
     let (cert, key) = (identity.path("cert.pem"), identity.path("key.pem"));
     let missing = identity.path("missing.pem");

@@ -153,7 +153,13 @@ fn after_the_end_events_are_refused_and_not_counted() {
     bridge.shutdown(std::time::Duration::from_secs(5)).unwrap();
     let body = parse_body(b"{\"event_type\":\"search_call\"}", BodyForm::Json).unwrap();
     assert_eq!(bridge.submit_blocking(Source::Http, body.events), Err(Refused::Stopping));
-    assert_eq!(Samples::of(&bridge), before);
+    let of_events = |samples: &Samples| {
+        ["received", "accepted", "duplicate", "rejected"]
+            .map(|name| samples.total(&format!("bridge_events_{name}_total")))
+    };
+    let after = Samples::of(&bridge);
+    assert_eq!(of_events(&after), of_events(&before));
+    assert_eq!(after.total("mcp_hub_search_api_calls_total"), 0.0);
     assert!(bridge.health().fault.is_some());
 }
 

@@ -38,6 +38,8 @@ pub enum Answer {
 /// One request as it came in.
 pub struct Got<R> {
     pub at: Instant,
+    /// The other end of the connection that it came over.
+    pub peer: Option<SocketAddr>,
     pub headers: MetadataMap,
     pub request: R,
     /// Whether it was answered with success, in whole or in part.
@@ -120,12 +122,13 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let peer = request.remote_addr();
         let (headers, _, request) = request.into_parts();
         let at = Instant::now();
         let items = points(&request).len();
         let index = {
             let mut seen = self.0.lock().unwrap();
-            seen.metrics.push(Got { at, headers, request, taken: false });
+            seen.metrics.push(Got { at, peer, headers, request, taken: false });
             seen.metrics.len() - 1
         };
         let rejected = self.answer(items).await?;
@@ -144,12 +147,13 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let peer = request.remote_addr();
         let (headers, _, request) = request.into_parts();
         let at = Instant::now();
         let items = request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).sum();
         let index = {
             let mut seen = self.0.lock().unwrap();
-            seen.spans.push(Got { at, headers, request, taken: false });
+            seen.spans.push(Got { at, peer, headers, request, taken: false });
             seen.spans.len() - 1
         };
         let rejected = self.answer(items).await?;

@@ -16,7 +16,7 @@ const EXPECTED: &str = include_str!("../data/workload.expected.json");
 pub const PARTS: [&str; 3] = ["warm_up", "quiet", "storm"];
 
 /// Families that no program can work out from events: clocks, the machine, and what the bridge does of itself.
-const OF_ITSELF: [&str; 13] = [
+const OF_ITSELF: [&str; 14] = [
     "target_info",
     "mcp_hub_app_info",
     "mcp_hub_cpu_",
@@ -24,6 +24,7 @@ const OF_ITSELF: [&str; 13] = [
     "mcp_hub_disk_",
     "mcp_hub_uptime_",
     "bridge_build_info",
+    "bridge_ready",
     "bridge_scrape",
     "bridge_push_",
     "bridge_outbox_",

@@ -32,6 +32,14 @@ fn a_bridge_that_is_away() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     session_with(&format!("http://{address}"));
     session_with("not even a URL");
+    let mut command = wrap(&[], "cat");
+    command.env("MCP_OTEL_BRIDGE_URL", format!("http://me:secret@{address}"));
+    let mut wrapped = Wrapped::start(command);
+    wrapped.close_stdin();
+    assert!(wrapped.wait().success());
+    let errors = wrapped.errors();
+    let said = format!("2 reports were not delivered: no bridge answers at http://****@{address}/v1/events (");
+    assert!(errors.contains(&said) && errors.lines().count() == 1, "{errors}");
 }
 
 #[test]

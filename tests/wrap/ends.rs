@@ -89,6 +89,37 @@ fn a_server_starts_with_the_signals_as_the_client_left_them() {
     assert_eq!(seen(wrap_program(&[], &masks), b"", false), seen(bare, b"", false));
 }
 
+#[test]
+fn a_server_gets_the_environment_without_the_bridges_token() {
+    let mut command = wrap_program(&[], &["env"]);
+    command.env("MCP_OTEL_BRIDGE_TOKEN", "sekret").env("MCP_OTEL_BRIDGE_TOKEN_FILE", "/the/sekret").env("OTHER", "yes");
+    let output = String::from_utf8(seen(command, b"", false).output).unwrap();
+    assert!(output.contains("OTHER=yes") && !output.contains("sekret"), "{output}");
+}
+
+#[test]
+fn a_client_that_ignores_its_children_gets_the_servers_end_all_the_same() {
+    let ignoring = |program: &Command| {
+        let mut command = Command::new("env");
+        command.arg("--ignore-signal=CHLD").arg(program.get_program()).args(program.get_args());
+        command.env("MCP_OTEL_BRIDGE_URL", "http://127.0.0.1:9");
+        command
+    };
+    let mut status = Command::new("grep");
+    let ignored = seen(ignoring(status.args(["SigIgn:", "/proc/self/status"])), b"", false).output;
+    let ignored = String::from_utf8(ignored).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim_start_matches("SigIgn:").trim(), 16).unwrap();
+    assert_eq!(ignored >> (Signal::SIGCHLD as i32 - 1) & 1, 1, "it is not ignored");
+
+    let mut wrapped = Wrapped::start(ignoring(&wrap(&[], "echo hi; exit 3")));
+    assert_eq!(wrapped.output(), b"hi\n");
+    assert_eq!(wrapped.wait().code(), Some(3));
+    let mut wrapped = Wrapped::start(ignoring(&wrap(&[], "echo up; exec sleep 100")));
+    assert_eq!(wrapped.line(), "up");
+    wrapped.signal(Signal::SIGTERM);
+    assert_eq!(wrapped.wait().signal(), Some(Signal::SIGTERM as i32));
+}
+
 /// The numbers of processes that the server prints, one a line.
 fn numbers(wrapped: &mut Wrapped, count: usize) -> Vec<i32> {
     (0..count).map(|_| wrapped.line().parse().unwrap()).collect()
@@ -167,8 +198,11 @@ fn a_daemon_that_holds_the_servers_stdout_does_not_hold_the_wrapper() {
 
 #[test]
 fn a_client_that_does_not_read_the_last_words_can_still_end_it() {
-    let mut wrapped = Wrapped::start(wrap(&[], "echo $$; head -c 100000 /dev/zero; exit 8"));
+    let mut wrapped = Wrapped::start(wrap(&[], "echo $$; read line; head -c 8000 /dev/zero; exit 8"));
     let server = numbers(&mut wrapped, 1)[0];
+    // The last words fit into the smallest pipe that a server can be given, and not into the one to the client.
+    rustix::pipe::fcntl_setpipe_size(wrapped.stdout.as_ref().unwrap(), 4096).unwrap();
+    wrapped.write(b"go\n");
     await_gone(server);
     assert!(wrapped.child.try_wait().unwrap().is_none());
     let signalled = Instant::now();

@@ -9,6 +9,7 @@ mod away;
 #[path = "../wrap/support.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod client;
+mod ends;
 #[path = "../cli/process.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod process;

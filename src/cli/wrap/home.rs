@@ -1,8 +1,10 @@
 //! `wrap --serve`: the bridge inside the wrapper's process, or the one that runs already.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use mcp_otel_bridge::config::{Config, Flags};
+use mcp_otel_bridge::client::{Client, Patience, Trust};
+use mcp_otel_bridge::config::{Config, Flags, Secret};
 use mcp_otel_bridge::serve::{ServeError, Server};
 use mcp_otel_bridge::{BuildError, StoreError};
 use tokio::runtime::Runtime;
@@ -13,13 +15,17 @@ use super::super::{Failure, input, print};
 
 /// How long a bridge that is just starting may take until it answers.
 const JOINING: Duration = Duration::from_secs(5);
+/// How long the bridge may take to stop once the last report is in: the wrapper does not wait much longer.
+const ENDING: Duration = Duration::from_secs(1);
 /// How long one question to it may take.
 const ASKING: Duration = Duration::from_secs(1);
 
 /// Runs the bridge while `observe` does, or joins the one that runs. `elsewhere` is where to look for it, too.
+/// Each is reported to with its own token: the one here, and the one at this configuration's address, with that of the
+/// configuration.
 ///
 /// Whatever is wrong is said on standard error; without a bridge nothing is observed.
-pub(super) fn with_bridge(elsewhere: &str, observe: &dyn Fn(String)) {
+pub(super) fn with_bridge(elsewhere: &Client, observe: &dyn Fn(Client)) {
     if let Err(problem) = try_with_bridge(elsewhere, observe) {
         let why = match problem {
             Failure::Fault(why) | Failure::Usage(why) | Failure::With(why, _) => why,
@@ -29,25 +35,39 @@ pub(super) fn with_bridge(elsewhere: &str, observe: &dyn Fn(String)) {
     }
 }
 
-fn try_with_bridge(elsewhere: &str, observe: &dyn Fn(String)) -> Result<(), Failure> {
+fn try_with_bridge(elsewhere: &Client, observe: &dyn Fn(Client)) -> Result<(), Failure> {
     let loaded = input::load(None, Flags::default())?;
-    let config = loaded.config;
+    let mut config = loaded.config;
+    config.limits.shutdown = config.limits.shutdown.min(ENDING);
     serve::log_to_stderr(&config)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = serve::runtime()?;
-    match runtime.block_on(serve::bind(&config)) {
+    let done = here_or_there(&runtime, &config, elsewhere, observe);
+    // What hangs on a disk or a lock must not hold up the end.
+    runtime.shutdown_background();
+    done
+}
+
+fn here_or_there(
+    runtime: &Runtime,
+    config: &Config,
+    elsewhere: &Client,
+    observe: &dyn Fn(Client),
+) -> Result<(), Failure> {
+    match runtime.block_on(serve::bind(config)) {
         Ok(Bound { server, data_dir }) => {
             // Standard output is the client's alone; what is printed goes to standard error.
-            print(&serve::banner(&config, &server, data_dir.as_deref()))?;
-            serve_while(&runtime, server, &config, observe);
+            print(&serve::banner(config, &server, data_dir.as_deref()))?;
+            serve_while(runtime, server, config, observe);
             Ok(())
         }
         Err(taken) if is_taken(&taken) => {
-            let running = running(&[url(&config, config.listen), elsewhere.to_owned()])
+            let here = client(config, config.listen).trusting(&trust(config).map_err(Failure::Fault)?);
+            let running = running(&[here, elsewhere.clone()])
                 .ok_or_else(|| Failure::Fault(format!("{taken}, and no bridge answers that could be joined")))?;
-            tracing::info!("joined the bridge that runs at {running}");
+            tracing::info!("joined the bridge that runs at {}", running.url(""));
             observe(running);
             Ok(())
         }
@@ -55,14 +75,14 @@ fn try_with_bridge(elsewhere: &str, observe: &dyn Fn(String)) -> Result<(), Fail
     }
 }
 
-fn serve_while(runtime: &Runtime, server: Server, config: &Config, observe: &dyn Fn(String)) {
-    let url = url(config, server.local_addr());
+fn serve_while(runtime: &Runtime, server: Server, config: &Config, observe: &dyn Fn(Client)) {
+    let client = client(config, server.local_addr()).trusting(&Trust::Itself);
     let (stop, stopped) = oneshot::channel::<()>();
     let running = runtime.spawn(server.run(async move {
         // A sender that was dropped, as by a panic of the observer, says the same.
         let _ = stopped.await;
     }));
-    observe(url);
+    observe(client);
     drop(stop);
     let _ = runtime.block_on(running);
 }
@@ -76,29 +96,38 @@ fn is_taken(unbound: &Unbound) -> bool {
     }
 }
 
-fn url(config: &Config, mut address: std::net::SocketAddr) -> String {
+/// A client of the bridge that has this configuration, and so a token with which it takes reports.
+fn client(config: &Config, address: SocketAddr) -> Client {
+    let auth = &config.auth;
+    let mut tokens = [&auth.ingest, &auth.admin, &auth.all].into_iter().flatten().flat_map(|tokens| &tokens.tokens);
+    Client::new(&url(config, address), tokens.next().map(Secret::expose))
+}
+
+/// Whose certificate the bridge that has this configuration may have: the one that it serves, where nothing else is said.
+fn trust(config: &Config) -> Result<Trust, String> {
+    match (Trust::from_environment()?, &config.tls) {
+        (Trust::Public, Some(tls)) => Trust::file(&tls.identity.cert_file),
+        (trust, _) => Ok(trust),
+    }
+}
+
+fn url(config: &Config, mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     format!("{scheme}://{address}")
 }
 
-/// The first of these URLs where a bridge answers.
-fn running(urls: &[String]) -> Option<String> {
-    let agent = ureq::Agent::config_builder()
-        .http_status_as_error(false)
-        .timeout_global(Some(ASKING))
-        .proxy(None)
-        .build()
-        .new_agent();
+/// The first of these where a bridge answers.
+fn running(places: &[Client]) -> Option<Client> {
     let started = Instant::now();
     loop {
-        if let Some(url) = urls.iter().find(|url| is_bridge(&agent, url)) {
-            return Some(url.clone());
+        if let Some(found) = places.iter().find(|place| is_bridge(place)) {
+            return Some(found.clone());
         }
         if started.elapsed() >= JOINING {
             return None;
@@ -108,14 +137,11 @@ fn running(urls: &[String]) -> Option<String> {
 }
 
 /// Whether a bridge answers there, as opposed to a Prometheus, say: its readiness has a form of its own.
-fn is_bridge(agent: &ureq::Agent, url: &str) -> bool {
+fn is_bridge(place: &Client) -> bool {
     // It asks for no token, and whoever answers is not to see one.
-    let answer = agent
-        .get(format!("{}/readyz", url.trim_end_matches('/')))
-        .call()
-        .ok()
-        .and_then(|mut answer| answer.body_mut().read_to_vec().ok());
+    let asking = place.clone().without_token().with_patience(Patience { connect: ASKING, whole: ASKING });
+    let answer = asking.get("/readyz").ok();
     answer
-        .and_then(|body| serde_json::from_slice::<serde_json::Value>(&body).ok())
+        .and_then(|answer| serde_json::from_str::<serde_json::Value>(&answer.body).ok())
         .is_some_and(|body| body["ready"].is_boolean() && body["push"].is_object())
 }

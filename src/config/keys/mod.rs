@@ -1,5 +1,6 @@
 //! The keys of the file, declared once: reading, printout and reference all come from these tables.
 
+mod auth;
 mod hub;
 mod live;
 mod mcp;
@@ -15,7 +16,8 @@ mod view;
 use super::draft::Draft;
 use super::key::{Table, section, value};
 
-pub(super) use own::{LOOSE_BOOL, TOKEN};
+pub(super) use auth::{PASSWORD, TOKEN};
+pub(super) use own::LOOSE_BOOL;
 pub(super) use resource::set as set_attribute;
 
 /// The whole file.
@@ -37,7 +39,7 @@ pub(super) static FILE: Table<Draft> = Table::<Draft>::new(&[
         "What an acknowledged event survives (docs/durability.md): a loss of power (`full`), or only a kill of the bridge (`normal`, `off`)."
     ),
     section!("log", own::LOG, |d| d.config.log, "How the bridge logs."),
-    section!("auth", own::AUTH, |d| d.auth, "The bearer token that requests must carry."),
+    section!("auth", auth::AUTH, |d| d.auth, "What requests must show (docs/security.md)."),
     section!("limits", own::LIMITS, |d| d.config.limits, "Bounds on what clients may ask for."),
     section!("metrics", own::METRICS, |d| *d, "What is recorded."),
     section!("outbox", own::OUTBOX, |d| d.config.outbox, "What waits for the collector."),

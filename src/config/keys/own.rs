@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::catalog::Group;
 use crate::config::codec::{ADDRESS, BOOL, COUNT, Codec, DURATION, FILTER, PATH, PORT, SIZE, TEXT, Wrong, choice};
-use crate::config::draft::{Auth, Draft, Pair};
+use crate::config::draft::{Draft, Tls};
 use crate::config::key::{Inside, Key, Table, optional, section, value};
 use crate::config::model::{CircuitBreakers, Durability, Events, Limits, Log, LogFormat, Outbox, Sessions};
 
@@ -21,9 +21,15 @@ pub(super) static GRPC: Table<Draft> = Table::<Draft>::new(&[optional!(
     "Where gRPC alone is served, beside `listen`."
 )]);
 
-pub(super) static TLS: Table<Pair> = Table::<Pair>::new(&[
-    optional!("cert_file", PATH, |tls| tls.cert_file, "The certificate chain, PEM."),
-    optional!("key_file", PATH, |tls| tls.key_file, "The private key, PEM."),
+pub(super) static TLS: Table<Tls> = Table::<Tls>::new(&[
+    optional!("cert_file", PATH, |tls| tls.pair.cert_file, "The certificate chain, PEM; read again when it changes."),
+    optional!("key_file", PATH, |tls| tls.pair.key_file, "The private key, PEM; read again when it changes."),
+    optional!(
+        "client_ca_file",
+        PATH,
+        |tls| tls.client_ca_file,
+        "Clients must show a certificate of an authority in this file, PEM, for all but `/livez` and `/readyz`."
+    ),
 ]);
 
 pub(super) const DATA_DIR: Key<Draft> = Key {
@@ -52,59 +58,6 @@ pub(super) static LOG: Table<Log> = Table::<Log>::new(&[
     value!("format", FORMAT, |log| log.format, "Lines for a person, or JSON: `human` or `json`."),
     value!("filter", FILTER, |log| log.filter, "What is logged: a level, or a `tracing` filter."),
 ]);
-
-pub(super) static AUTH: Table<Auth> = Table::<Auth>::new(&[
-    Key {
-        name: "token_file",
-        doc: "The file that holds the token.",
-        read: |auth, node, reader| {
-            if let Some(path) = reader.sourced(node, &PATH) {
-                *auth = Auth { token_file: Some(path), token_env: None };
-            }
-        },
-        show: |auth| auth.token_file.as_ref().map(|path| (PATH.show)(&path.value)),
-        inside: Inside::Value(|| PATH.describe()),
-    },
-    Key {
-        name: "token_env",
-        doc: "The environment variable that holds the token.",
-        read: |auth, node, reader| {
-            if auth.token_file.as_ref().is_some_and(|file| file.place.rank.0 == 0) && node.is_from_file() {
-                reader.fault(&node.origin, "is set beside `token_file`", "one of them");
-            } else if let Some(name) = reader.sourced(node, &VARIABLE) {
-                *auth = Auth { token_file: None, token_env: Some(name) };
-            }
-        },
-        show: |auth| auth.token_env.as_ref().map(|name| (VARIABLE.show)(&name.value)),
-        inside: Inside::Value(|| VARIABLE.describe()),
-    },
-])
-.refuse(&[("token", "a token does not belong in this file: put it in a file that `token_file` names")]);
-
-/// The name of an environment variable; not shown when it is none, since it may be the token itself.
-const VARIABLE: Codec<String> = Codec {
-    what: "the name of a variable",
-    help: "letters, digits and _, no digit first",
-    parse: |text| {
-        let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-        if plain && starts { Ok(text.to_owned()) } else { Err(Wrong::Type) }
-    },
-    secret: true,
-    ..TEXT
-};
-
-/// A bearer token: what may stand in an `Authorization` header without quoting.
-pub(in crate::config) const TOKEN: Codec<String> = Codec {
-    what: "a token",
-    help: "printable ASCII without spaces",
-    parse: |text| {
-        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if fits { Ok(text.to_owned()) } else { Err(Wrong::Type) }
-    },
-    secret: true,
-    ..TEXT
-};
 
 pub(super) static LIMITS: Table<Limits> = Table::<Limits>::new(&[
     value!("body_bytes", SIZE.within(1, GIB), |l| l.body_bytes, "The largest request body."),

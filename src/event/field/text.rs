@@ -18,8 +18,9 @@ fn printable(c: char) -> bool {
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'))
 }
 
-/// [`printable`] as a regular expression of JSON Schema.
-const PRINTABLE: &str = "^[^\\p{Cc}\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*$";
+/// [`printable`] as a regular expression of JSON Schema: of what all its dialects have, which is no `\p`.
+const PRINTABLE: &str =
+    "^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]*$";
 
 fn name_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'

@@ -7,6 +7,7 @@ use super::EVENTS;
 use crate::event::*;
 
 const WORKLOAD: &[u8] = include_bytes!("../../../tests/data/workload.ndjson");
+const SESSIONS: &[u8] = include_bytes!("../../../tests/data/sessions.ndjson");
 
 fn lines(file: &[u8]) -> Vec<Value> {
     let lines = std::str::from_utf8(file).unwrap().lines().filter(|line| !line.trim().is_empty());
@@ -51,8 +52,10 @@ impl Judges {
 fn every_event_that_the_bridge_takes_fits_the_schema_and_no_other() {
     let judges = Judges::new();
     let (mut taken, mut refused) = (0, 0);
-    for event in lines(EVENTS).iter().chain(&lines(WORKLOAD)) {
-        if judges.agree(event) {
+    // A month without such a day is what no schema can tell.
+    let no_such_day = |event: &Value| event["timestamp"].as_str().is_some_and(|time| time.contains("-02-30T"));
+    for event in [EVENTS, WORKLOAD, SESSIONS].into_iter().flat_map(lines).filter(|event| !no_such_day(event)) {
+        if judges.agree(&event) {
             taken += 1;
         } else {
             refused += 1;
@@ -180,4 +183,58 @@ fn the_schema_names_every_type_and_refers_to_itself_alone() {
     assert_eq!(schema["properties"]["event_type"]["enum"], json!(names));
     assert_eq!(schema["oneOf"].as_array().unwrap().len(), names.len());
     assert!(names.iter().all(|name| schema["$defs"][name].is_object()));
+}
+
+#[test]
+fn the_examples_of_the_reference_are_events_of_each_type_and_hold_nothing_unknown() {
+    let judges = Judges::new();
+    let examples = lines(crate::event::reference::EXAMPLES.as_bytes());
+    let types: Vec<&str> = examples.iter().map(|example| example["event_type"].as_str().unwrap()).collect();
+    assert_eq!(types, EventType::ALL.iter().map(|event_type| event_type.name()).collect::<Vec<_>>());
+    for example in &examples {
+        assert!(judges.agree(example), "{:?}: {example}", fault(example));
+        let body = parse_body(example.to_string().as_bytes(), BodyForm::Json).unwrap();
+        assert_eq!(body.events[0].as_ref().unwrap().unknown_fields, [""; 0], "{example}");
+    }
+}
+
+#[test]
+fn the_answers_in_the_reference_are_those_that_are_given() {
+    let page = reference_markdown();
+    for event in [
+        json!({"event_type": "session_quality", "component_name": "a", "quality_score": 101}),
+        json!({"event_type": "cache_access", "cache_type": "llm"}),
+    ] {
+        let error = fault(&event).unwrap().error;
+        assert!(page.contains(&format!("\"error\": {}", json!(error))), "{error} is not in the page");
+    }
+}
+
+#[test]
+fn the_reference_names_every_field_reason_warning_and_status() {
+    let page = reference_markdown();
+    let mut names: Vec<String> = Reason::ALL.iter().map(|reason| reason.name().to_owned()).collect();
+    names.extend(Status::ALL.iter().map(|status| status.name().to_owned()));
+    let warnings = [Warning::UnknownField(String::new()), Warning::ClockSkew, Warning::LateEnd];
+    names.extend(warnings.iter().map(|warning| warning.reason().to_owned()));
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "{name} has no row");
+    }
+    for event_type in EventType::ALL {
+        let heading = format!("\n## {}\n", event_type.name());
+        let section = page.split_once(&heading).unwrap().1.split("\n## ").next().unwrap();
+        let schema = schema_of(*event_type);
+        let required: Vec<&str> = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            let common = ["event_type", "event_version", "event_id", "timestamp", "traceparent", "metadata"];
+            let must = required.contains(&name.as_str());
+            let row = format!("| `{name}` | {} |", if must { "yes" } else { "" });
+            let listed = section.contains(&row);
+            let shared = common.contains(&name.as_str()) && !must || name == "event_type";
+            assert!(listed != shared, "{event_type:?}.{name}");
+            for inner in property["properties"].as_object().into_iter().flatten().map(|(inner, _)| inner) {
+                assert!(section.contains(&format!("| `{name}.{inner}` |")), "{event_type:?}.{name}.{inner}");
+            }
+        }
+    }
 }

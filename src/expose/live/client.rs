@@ -12,6 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout
 use super::Live;
 use super::protocol::{Request, Told};
 use super::registry::Member;
+use crate::config::{Right, Secret};
 use crate::event::Timestamp;
 use crate::serve::Stop;
 
@@ -31,6 +32,8 @@ const PING: Duration = Duration::from_secs(20);
 const CLOSE: Duration = Duration::from_secs(1);
 /// The code of the close where the token was missing or wrong.
 const UNAUTHORIZED: u16 = 4001;
+/// The code of the close where the token gives other rights.
+const FORBIDDEN: u16 = 4003;
 
 /// An upgrade within the bounds of the feed.
 pub(super) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
@@ -50,6 +53,7 @@ enum End {
     Left,
     Stopping,
     NoToken,
+    NoRight,
     TooLarge,
     Malformed,
     Behind,
@@ -62,6 +66,7 @@ impl End {
             Self::Left => return None,
             Self::Stopping => (close_code::AWAY, "the bridge is stopping"),
             Self::NoToken => (UNAUTHORIZED, "the first message must carry the token within 5 s"),
+            Self::NoRight => (FORBIDDEN, "this needs the right `scrape`, which the token does not give"),
             Self::TooLarge => (close_code::SIZE, "messages may have 64 KiB at most"),
             Self::Malformed => (close_code::PROTOCOL, "this is not a WebSocket message"),
             Self::Behind => (close_code::AGAIN, "too many updates were lost in a row"),
@@ -130,7 +135,7 @@ impl Client {
             };
             let Some(message) = content(message)? else { continue };
             return match Request::read(&message) {
-                Ok(Request::Auth(token)) if live.0.auth.takes(token.expose().as_bytes()) => Ok(()),
+                Ok(Request::Auth(token)) => check(live, &token),
                 _ => Err(End::NoToken),
             };
         }
@@ -140,8 +145,10 @@ impl Client {
         let error;
         let skill;
         let told = match Request::read(message) {
-            Ok(Request::Auth(token)) if live.0.auth.takes(token.expose().as_bytes()) => Told::AuthConfirmed,
-            Ok(Request::Auth(_)) => return Err(End::NoToken),
+            Ok(Request::Auth(token)) => {
+                check(live, &token)?;
+                Told::AuthConfirmed
+            }
             Ok(Request::Subscribe(name)) => {
                 skill = name;
                 member.wants(Some(skill.clone()));
@@ -200,6 +207,18 @@ impl Client {
         };
         // Who does not agree in time is cut off.
         let _ = timeout(CLOSE, farewell).await;
+    }
+}
+
+/// Whether the token opens the feed.
+fn check(live: &Live, token: &Secret) -> Result<(), End> {
+    let granted = live.0.auth.grants(token.expose().as_bytes());
+    if granted.has(Right::Scrape) {
+        Ok(())
+    } else if granted.is_nothing() {
+        Err(End::NoToken)
+    } else {
+        Err(End::NoRight)
     }
 }
 

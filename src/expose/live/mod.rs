@@ -17,19 +17,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode, Uri};
 use tokio::sync::{Semaphore, mpsc};
 
+use super::paths::LIVE;
 use crate::Bridge;
 use crate::catalog::metrics::BRIDGE_LIVE_DROPPED;
-use crate::config::{self, Config};
-use crate::serve::{Auth, Stop, origin};
+use crate::config::{self, Config, Right};
+use crate::serve::{Auth, Granted, Stop, origin};
 use registry::Registry;
 
 /// The feed and those who watch it.
@@ -65,7 +66,7 @@ impl Live {
 
     /// The feed at `/live`.
     pub(crate) fn router(&self) -> Router {
-        Router::new().route("/live", get(watch)).with_state(self.clone())
+        Router::new().route(LIVE, get(watch)).with_state(self.clone())
     }
 
     /// The feed where it has a listener of its own: at `/` too.
@@ -93,6 +94,7 @@ impl Live {
 
 async fn watch(
     State(live): State<Live>,
+    Extension(granted): Extension<Granted>,
     uri: Uri,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
@@ -109,7 +111,8 @@ async fn watch(
         let why = "as many clients watch as may; try again\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], why).into_response();
     };
-    let admitted = live.0.auth.admits(&headers);
+    // Who showed nothing yet may do so in the first message.
+    let admitted = granted.has(Right::Scrape);
     client::bounded(upgrade).on_upgrade(move |socket| async move {
         client::serve(socket, &live, admitted).await;
         drop(place);

@@ -7,6 +7,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool as Definition, 
 use serde_json::{Value, json};
 
 use super::backend::Backend;
+use crate::config::Right;
 use crate::event::{EventType, TraceParent};
 
 /// A tool of the server.
@@ -47,6 +48,14 @@ impl Tool {
         Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
 
+    /// The right that it needs.
+    pub(super) const fn right(self) -> Right {
+        match self {
+            Self::Metrics | Self::List | Self::Summary => Right::Scrape,
+            Self::Start | Self::End | Self::Record => Right::Ingest,
+        }
+    }
+
     /// What clients are told of it.
     pub(super) fn definition(self) -> Definition {
         let (title, description, input, output) = match self {
@@ -57,7 +66,7 @@ impl Tool {
             Self::End => record::end_definition(),
             Self::Record => record::record_definition(),
         };
-        let reads = matches!(self, Self::Metrics | Self::List | Self::Summary);
+        let reads = self.right() == Right::Scrape;
         let annotations = ToolAnnotations::with_title(title)
             .read_only(reads)
             // What is recorded is added to what there is; recorded again it counts again, unless its id is the same.
@@ -70,6 +79,15 @@ impl Tool {
             Some(output) => definition.with_raw_output_schema(object(output).into()),
             None => definition,
         }
+    }
+
+    /// The answer to who may not call it.
+    pub(super) fn forbidden(self) -> CallToolResult {
+        failure(format!(
+            "{} needs the right `{}`, which the given token does not have",
+            self.name(),
+            self.right().name()
+        ))
     }
 
     /// Calls it.

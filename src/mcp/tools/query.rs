@@ -69,8 +69,8 @@ pub(super) fn summary_definition() -> Told {
     let mut schema = unless_disabled(keys.clone(), &required);
     schema["additionalProperties"] = json!({
         "type": "object",
-        "description": "A further group of metrics, each by its name: a counter's total, a histogram's count and \
-            sum, a gauge without labels.",
+        "description": "A further group of metrics (the same that list_session_metrics calls by the name with _metrics \
+            behind), each by its name: a counter's total, a histogram's count and sum, a gauge without labels.",
     });
     (
         "Summary of metrics",

@@ -43,11 +43,16 @@ pub struct Outbox {
     now: Lanes,
     /// As the last transaction left it.
     kept: Lanes,
-    /// What became of items, and is not shown yet.
-    booked: Vec<(Signal, ItemOutcome, u64)>,
+    /// What became of items in the open transaction.
+    booked: Vec<Booking>,
+    /// What became of items for certain, and is not shown yet.
+    certain: Vec<Booking>,
     spans: watch::Sender<Level>,
     metrics: watch::Sender<Level>,
 }
+
+/// So many items met this end.
+type Booking = (Signal, ItemOutcome, u64);
 
 /// Both signals.
 #[derive(Debug, Clone, Copy, Default)]
@@ -123,12 +128,14 @@ impl Outbox {
             now: Lanes::default(),
             kept: Lanes::default(),
             booked: Vec::new(),
+            certain: Vec::new(),
             spans: watch::Sender::default(),
             metrics: watch::Sender::default(),
         }
     }
 
     /// Takes what waits in the store into the book. What waited before, in another store, and was not copied is dropped.
+    /// That is so, whatever becomes of the next transaction.
     pub(super) fn load(&mut self, store: &Store) -> Result<(), StoreError> {
         for signal in [Signal::Metrics, Signal::Spans] {
             let rows = Rows::of(store, signal);
@@ -138,9 +145,12 @@ impl Outbox {
             let before = lane.level;
             // Numbers only rise, so that whoever waits for one is not fooled.
             let newest = newest.max(before.newest);
-            *lane = Lane { level: Level { items, bytes, front, newest, answered: before.answered }, in_flight: 0 };
-            self.booked.push((signal, ItemOutcome::Dropped, before.items.saturating_sub(items)));
-            self.booked.push((signal, ItemOutcome::Queued, items.saturating_sub(before.items)));
+            // Where all of it was copied, the answer to what is in flight still says which rows are done with; otherwise
+            // it could be taken for rows that were never sent.
+            let in_flight = if items == before.items { lane.in_flight } else { 0 };
+            *lane = Lane { level: Level { items, bytes, front, newest, answered: before.answered }, in_flight };
+            self.certain.push((signal, ItemOutcome::Dropped, before.items.saturating_sub(items)));
+            self.certain.push((signal, ItemOutcome::Queued, items.saturating_sub(before.items)));
         }
         self.kept = self.now;
         Ok(())
@@ -323,13 +333,14 @@ impl Outbox {
 
     /// Spans were lost before they could be filed.
     pub fn lost(&mut self, spans: u64) {
-        self.booked.push((Signal::Spans, ItemOutcome::Queued, spans));
-        self.booked.push((Signal::Spans, ItemOutcome::Dropped, spans));
+        self.certain.push((Signal::Spans, ItemOutcome::Queued, spans));
+        self.certain.push((Signal::Spans, ItemOutcome::Dropped, spans));
     }
 
     /// The transaction is kept.
     pub(super) fn keep(&mut self) {
         self.kept = self.now;
+        self.certain.append(&mut self.booked);
     }
 
     /// Nothing of the transaction is kept.
@@ -341,7 +352,7 @@ impl Outbox {
     /// Shows what the kept transactions changed. To be called where no collection can come between.
     pub fn show(&mut self, stats: &dyn Stats) {
         let mut changed = Vec::new();
-        for (signal, outcome, items) in self.booked.drain(..).filter(|(_, _, items)| *items > 0) {
+        for (signal, outcome, items) in self.certain.drain(..).filter(|(_, _, items)| *items > 0) {
             stats.items(signal, outcome, items);
             changed.push(signal);
         }

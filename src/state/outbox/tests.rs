@@ -137,6 +137,40 @@ fn nothing_of_a_transaction_that_failed_is_kept_or_booked() {
 }
 
 #[test]
+fn what_another_store_lacks_is_dropped_also_where_the_next_transaction_fails() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut desk = Desk::open(dir.path(), 1 << 20);
+    desk.file(Signal::Spans, 1, &[row(3, 10), row(4, 10)]);
+    let mut fewer = Desk::open(other.path(), 1 << 20);
+    fewer.file(Signal::Spans, 1, &[row(4, 10)]);
+    desk.store = fewer.store;
+    desk.outbox.load(&desk.store).unwrap();
+
+    desk.store.begin().unwrap();
+    desk.outbox.file(&desk.store, Signal::Spans, &[row(5, 10)], None, 2).unwrap();
+    desk.store.roll_back();
+    desk.outbox.roll_back();
+    desk.outbox.show(&*desk.book);
+    assert_eq!(desk.book.waiting(Signal::Spans), (4, 10));
+    assert_eq!(desk.book.items(Signal::Spans, ItemOutcome::Dropped), 3);
+    desk.settle(Signal::Spans, 0, 0);
+    assert_eq!(desk.book.waiting(Signal::Spans), (4, 10));
+}
+
+#[test]
+fn what_is_in_flight_while_a_store_is_exchanged_is_settled_in_the_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut desk = Desk::open(dir.path(), 1 << 20);
+    desk.file(Signal::Spans, 1, &[row(3, 10), row(4, 10)]);
+    assert_eq!(desk.next(Signal::Spans, 3).unwrap().items, 3);
+    desk.outbox.roll_back();
+    desk.outbox.load(&desk.store).unwrap();
+    desk.settle(Signal::Spans, 3, 0);
+    assert_eq!(desk.book.waiting(Signal::Spans), (4, 10));
+    assert_eq!(desk.book.items(Signal::Spans, ItemOutcome::Taken), 3);
+}
+
+#[test]
 fn beyond_the_budget_the_larger_signal_gives_way_oldest_first() {
     let dir = tempfile::tempdir().unwrap();
     let mut desk = Desk::open(dir.path(), 1000);

@@ -253,10 +253,11 @@ impl SeriesTotals {
         let mut rows = Rows::new(store)?;
         for Touched { number, .. } in &self.touched {
             let Some(entry) = self.entries.get(*number as usize) else { continue };
-            if !entry.stored {
+            // A row may be gone that was there: somebody deleted it, or another store took the place of the one it was in.
+            if !entry.stored || !rows.write(entry)? {
                 rows.begin(entry)?;
+                rows.write(entry)?;
             }
-            rows.write(entry)?;
         }
         Ok(())
     }

@@ -86,10 +86,10 @@ impl<'s> Rows<'s> {
         Ok(())
     }
 
-    /// Writes what a series has counted.
-    pub(super) fn write(&mut self, entry: &Entry) -> Result<(), StoreError> {
+    /// Writes what a series has counted; whether it has a row.
+    pub(super) fn write(&mut self, entry: &Entry) -> Result<bool, StoreError> {
         let Entry { id, total, .. } = entry;
-        match total {
+        let rows = match total {
             Total::Counter(value) => self.number.execute(params![id, value.cast_signed()])?,
             Total::UpDownCounter(value) => self.number.execute(params![id, value])?,
             Total::Gauge(value) => self.number.execute(params![id, value])?,
@@ -107,7 +107,7 @@ impl<'s> Rows<'s> {
                 self.distribution.execute(values)?
             }
         };
-        Ok(())
+        Ok(rows > 0)
     }
 }
 

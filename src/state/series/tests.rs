@@ -142,3 +142,25 @@ fn another_store_gets_everything() {
     home.commit();
     assert_eq!(rows(&home.store).len(), before.len());
 }
+
+#[test]
+fn a_row_that_is_gone_comes_again() {
+    let mut home = Home::new();
+    home.count(&SOME);
+    home.commit();
+    let before = rows(&home.store);
+    home.store.db().execute("DELETE FROM series", []).unwrap();
+    // What is touched is written whole, and a histogram's 0 more changes nothing else.
+    home.count(&[Step::Add(0), Step::Shift(1), Step::Shift(-1), Step::Set(1.0), Step::Record(1.0)]);
+    home.commit();
+    home.count(&[Step::Set(0.1)]);
+    home.commit();
+    let after = rows(&home.store);
+    assert_eq!(after.len(), before.len());
+    assert_eq!(after[..3], before[..3]);
+    let count = |rows: &[(Option<Vec<String>>, u64, StoredValue)]| match &rows[3].2 {
+        StoredValue::Distribution(distribution) => distribution.count,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(count(&after), count(&before) + 1);
+}

@@ -14,8 +14,12 @@ use rusqlite::{Connection, OpenFlags};
 use super::{StoreError, connect};
 use crate::config::Durability;
 
-/// So many pages (of 4 KiB) in the log are worth a checkpoint.
-const WORTH_PAGES: i64 = 1024;
+/// So many pages (of 4 KiB) in the log are worth a checkpoint while commits go on: 24 MiB. The disk is busy with one for
+/// some ten milliseconds, and commits wait for it meanwhile: they must be rare.
+const WORTH_PAGES: i64 = 6144;
+
+/// So many are worth one once commits have ceased for a while, so that a start after a kill has little to read.
+const WORTH_WHEN_IDLE_PAGES: i64 = 256;
 
 /// So many pages in the log are worth to begin it anew, so that its file is written over and over: to sync a file that
 /// grows costs several times as much.
@@ -23,6 +27,9 @@ const LONG_PAGES: i64 = 2 * WORTH_PAGES;
 
 /// From one look at the log to the next. A log grows by some MiB meanwhile at most.
 const REST: Duration = Duration::from_millis(50);
+
+/// Without a commit for so long, they have ceased for a while.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// The thread. It ends when this is dropped.
 #[derive(Debug)]
@@ -89,26 +96,36 @@ impl Signal {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a commit and a moment after it; `false` where it is time to stop.
-    fn wait(&self) -> bool {
+    /// Waits for a commit and a moment after it, or until there has been none for a while, which `busy` then says;
+    /// `None` where it is time to stop.
+    fn wait(&self, busy: &mut bool) -> Option<i64> {
         let idle = |state: &mut State| !state.committed && !state.stop;
-        let state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        if std::mem::take(busy) {
+            let waited = self.changed.wait_timeout_while(state, IDLE, idle).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if waited.1.timed_out() {
+                return Some(WORTH_WHEN_IDLE_PAGES);
+            }
+        }
+        let state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
         let resting = |state: &mut State| !state.stop;
         let rested = self.changed.wait_timeout_while(state, REST, resting).unwrap_or_else(PoisonError::into_inner);
         let mut state = rested.0;
         state.committed = false;
-        !state.stop
+        *busy = true;
+        (!state.stop).then_some(WORTH_PAGES)
     }
 }
 
 fn run(signal: &Signal, open: impl Fn() -> Result<Connection, StoreError>) {
-    let mut db = None;
-    while signal.wait() {
+    let (mut db, mut busy) = (None, false);
+    while let Some(worth) = signal.wait(&mut busy) {
         let done = match db.take() {
             Some(db) => Ok(db),
             None => open(),
         }
-        .and_then(|opened| checkpoint(&opened, &signal.long).map(|()| opened));
+        .and_then(|opened| checkpoint(&opened, worth, &signal.long).map(|()| opened));
         match done {
             Ok(opened) => db = Some(opened),
             // The writer meets the same fault, and tells of it. A new connection is tried after the next commit.
@@ -117,10 +134,10 @@ fn run(signal: &Signal, open: impl Fn() -> Result<Connection, StoreError>) {
     }
 }
 
-fn checkpoint(db: &Connection, long: &AtomicBool) -> Result<(), StoreError> {
+fn checkpoint(db: &Connection, worth: i64, long: &AtomicBool) -> Result<(), StoreError> {
     let (logged, copied): (i64, i64) =
         db.query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| Ok((row.get(1)?, row.get(2)?)))?;
-    if logged.saturating_sub(copied) >= WORTH_PAGES {
+    if logged.saturating_sub(copied) >= worth {
         db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
         long.store(logged >= LONG_PAGES, Ordering::Relaxed);
     }

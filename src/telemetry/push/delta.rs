@@ -51,6 +51,35 @@ impl Filed {
         request
     }
 
+    /// Lets no series of `snapshot` end before what was filed of it, as it would where the clock was set back: an
+    /// interval does not end before it begins, and the next one begins where this one ends.
+    pub(super) fn follow(&self, snapshot: &mut ExportMetricsServiceRequest) {
+        let scopes = snapshot.resource_metrics.iter_mut().flat_map(|resource| &mut resource.scope_metrics);
+        for scope in scopes {
+            for metric in &mut scope.metrics {
+                let key = metric_key(scope.scope.as_ref(), metric);
+                let Some(series) = self.0.get(&key) else { continue };
+                let after = |attributes: &[KeyValue], start: u64, time: &mut u64| {
+                    let last = series.get(&series_key(attributes)).filter(|last| last.start == start);
+                    *time = last.map_or(*time, |last| last.time.max(*time));
+                };
+                match &mut metric.data {
+                    Some(Data::Sum(sum)) if sum.is_monotonic => {
+                        for point in &mut sum.data_points {
+                            after(&point.attributes, point.start_time_unix_nano, &mut point.time_unix_nano);
+                        }
+                    }
+                    Some(Data::Histogram(histogram)) => {
+                        for point in &mut histogram.data_points {
+                            after(&point.attributes, point.start_time_unix_nano, &mut point.time_unix_nano);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     /// What of `snapshot` the next delta counts from.
     pub(super) fn base(snapshot: &ExportMetricsServiceRequest) -> ExportMetricsServiceRequest {
         let mut base = snapshot.clone();
@@ -267,6 +296,22 @@ mod tests {
         assert!(filed.delta(&same).resource_metrics.is_empty());
         let restarted = request(vec![("calls", sum(true, vec![number(&[], 25, 30, 8)]))]);
         assert_eq!(data(&filed.delta(&restarted)), [delta_of(vec![number(&[], 25, 30, 8)])]);
+    }
+
+    #[test]
+    fn intervals_join_and_none_ends_before_it_begins_where_the_clock_is_set_back() {
+        let mut filed = Filed::default();
+        let mut file = |time, value| {
+            let mut snapshot = request(vec![("calls", sum(true, vec![number(&[], 10, time, value)]))]);
+            filed.follow(&mut snapshot);
+            let delta = data(&filed.delta(&snapshot));
+            filed.replace(&snapshot);
+            delta
+        };
+        assert_eq!(file(100, 5), [delta_of(vec![number(&[], 10, 100, 5)])]);
+        assert_eq!(file(40, 6), [delta_of(vec![number(&[], 100, 100, 1)])]);
+        assert_eq!(file(60, 8), [delta_of(vec![number(&[], 100, 100, 2)])]);
+        assert_eq!(file(120, 9), [delta_of(vec![number(&[], 100, 120, 1)])]);
     }
 
     #[test]

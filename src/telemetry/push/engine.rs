@@ -1,5 +1,6 @@
 //! The inside of a running push: its tasks, its lanes, and the thread they live on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub(super) struct Engine {
     runtime: Handle,
     metrics: Option<MetricsLane>,
     spans: Option<SpansLane>,
+    closed: AtomicBool,
 }
 
 struct MetricsLane {
@@ -109,7 +111,7 @@ impl Engine {
             (Some(push), Some(target)) => Some(SpansLane::start(&parts, push, target)?),
             _ => None,
         };
-        Ok(Self { runtime, metrics, spans })
+        Ok(Self { runtime, metrics, spans, closed: AtomicBool::new(false) })
     }
 
     pub(super) fn sink(&self) -> Option<SpanSink> {
@@ -142,8 +144,11 @@ impl Engine {
         self.wait(timeout, async move { engine.drain_spans().await })
     }
 
-    /// Gives up what cannot outlive the process; nothing is sent any more.
+    /// Gives up what cannot outlive the process; nothing is sent any more. Only the first call does anything.
     pub(super) fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
         if let Some(metrics) = &self.metrics {
             metrics.lane.close();
         }

@@ -46,17 +46,18 @@ impl Filer {
 
     /// Files until nobody hands over anything any more.
     pub(super) async fn run(mut self) {
-        while let Some(Filing { snapshot, kept }) = self.snapshots.recv().await {
-            let result = self.file(&snapshot).await;
+        while let Some(Filing { mut snapshot, kept }) = self.snapshots.recv().await {
+            let result = self.file(&mut snapshot).await;
             // Who handed it over may have stopped waiting.
             let _ = kept.send(result);
         }
     }
 
-    async fn file(&mut self, snapshot: &ExportMetricsServiceRequest) -> Result<(), NotKept> {
+    async fn file(&mut self, snapshot: &mut ExportMetricsServiceRequest) -> Result<(), NotKept> {
         let Some(filed) = &mut self.filed else {
             return file(&self.outbox, snapshot, true, None).await;
         };
+        filed.follow(snapshot);
         let base = Filed::base(snapshot).encode_to_vec();
         file(&self.outbox, &filed.delta(snapshot), false, Some(base)).await?;
         filed.replace(snapshot);

@@ -26,11 +26,21 @@ struct State {
     rejecting: bool,
 }
 
+/// Whether a failed request may succeed soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// It may, or its items are given up.
+    MayPass,
+    /// Not before somebody has mended what is wrong.
+    Lasts,
+}
+
 struct Outage {
     since: SystemTime,
     began: Instant,
     failed: u64,
     error: String,
+    last: Failure,
 }
 
 /// How requests fared at one moment, to be compared with a later one.
@@ -66,7 +76,7 @@ impl Health {
     }
 
     /// A request failed.
-    pub(super) fn failure(&self, error: String) {
+    pub(super) fn failure(&self, failure: Failure, error: String) {
         let began = {
             let mut state = lock(&self.state);
             state.failed += 1;
@@ -74,11 +84,12 @@ impl Health {
                 Some(outage) => {
                     outage.failed += 1;
                     outage.error.clone_from(&error);
+                    outage.last = failure;
                     false
                 }
                 None => {
                     let (since, began) = (SystemTime::now(), Instant::now());
-                    state.outage = Some(Outage { since, began, failed: 1, error: error.clone() });
+                    state.outage = Some(Outage { since, began, failed: 1, error: error.clone(), last: failure });
                     true
                 }
             }
@@ -99,9 +110,10 @@ impl Health {
         Mark { failing: state.outage.is_some(), failed: state.failed }
     }
 
-    /// Whether an outage that was there at `mark` outlived a request since.
+    /// The failure since `mark` after which waiting is in vain: of an outage that was there at `mark`, or one that lasts.
     pub(super) fn still_failing(&self, mark: &Mark) -> Option<PushError> {
-        if mark.failing { self.failed_since(mark) } else { None }
+        let lasts = lock(&self.state).outage.as_ref().is_some_and(|outage| outage.last == Failure::Lasts);
+        if mark.failing || lasts { self.failed_since(mark) } else { None }
     }
 
     /// The last failure since `mark`, unless requests succeed again.

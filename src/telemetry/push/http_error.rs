@@ -96,12 +96,15 @@ mod tests {
 
     #[test]
     fn what_a_proxy_answers_is_told_as_what_it_means() {
-        assert_eq!(fault(413, &[]), Fault::TooLarge);
-        assert_eq!(fault(503, &[]), Fault::MayPass { asked: None });
+        assert_eq!(fault(413, &[]), Fault::TooLarge { asked: None });
         let asked = Some(Duration::from_secs(9));
+        assert_eq!(fault(413, &[("retry-after", "9")]), Fault::TooLarge { asked });
+        assert_eq!(fault(503, &[]), Fault::MayPass { asked: None });
         assert_eq!(fault(503, &[("retry-after", "9")]), Fault::MayPass { asked });
         assert_eq!(fault(429, &[("retry-after", "9")]), Fault::MayPass { asked });
-        assert_eq!(fault(403, &[]), Fault::Final);
+        for of_the_route in [401, 403, 404, 500] {
+            assert_eq!(fault(of_the_route, &[]), Fault::Refused { asked: None }, "{of_the_route}");
+        }
     }
 
     #[test]

@@ -17,7 +17,11 @@
 //!   wait the last of each minute is kept, after an hour the last of each hour. An outage is logged once when it begins
 //!   and once when it ends.
 //! - What was settled is kept as settled before the next request of its signal leaves: after a crash only the request
-//!   in flight may reach the collector twice.
+//!   in flight may reach the collector twice. So may a request that the collector took without an answer in time, or
+//!   with one that was lost on the way: nobody can tell that from one that it did not take.
+//! - Items are given up as rejected only where the collector speaks of them: in a partial success, as too large alone,
+//!   or as an invalid argument. A refusal of the client or the route (a token, a path, a broken server) waits until
+//!   somebody has mended it.
 //! - A request that is too large for the collector is sent in parts. Only an item that is too large alone is rejected.
 //! - A signal has one request in flight. Connecting is within its timeout.
 //! - Nothing that calls the push waits for the network, but for [`Push::flush`] and [`Push::shutdown`], which keep

@@ -19,8 +19,16 @@ pub(super) enum Fault {
         /// How long it asks to be left alone.
         asked: Option<Duration>,
     },
+    /// The client or the route is refused, whatever the request holds: it may succeed once somebody has mended that.
+    Refused {
+        /// How long it asks to be left alone.
+        asked: Option<Duration>,
+    },
     /// A part of it may succeed.
-    TooLarge,
+    TooLarge {
+        /// How long it asks to be left alone.
+        asked: Option<Duration>,
+    },
     /// It will never succeed.
     Final,
 }
@@ -28,27 +36,43 @@ pub(super) enum Fault {
 impl Fault {
     /// What the status tells.
     ///
-    /// OTLP lists the codes that may pass. Beyond it, RESOURCE_EXHAUSTED counts as passing with or without a RetryInfo:
-    /// a collector under load often leaves the RetryInfo out, and giving up would lose data exactly then. A status that
-    /// tonic made itself, for a connection that could not be made or broke, carries its cause as a source and always
-    /// may pass.
+    /// OTLP lists the codes that may pass, and lets all others lose the items. Here only a code that speaks of the items
+    /// themselves does:
+    ///
+    /// - RESOURCE_EXHAUSTED counts as passing with or without a RetryInfo: a collector under load often leaves the
+    ///   RetryInfo out, and giving up would lose data exactly then.
+    /// - UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, NOT_FOUND, INTERNAL and UNKNOWN tell of a token that is out
+    ///   of date, a wrong route, a receiver that is not configured or a server that is broken. The next request would
+    ///   be refused just so, and a whole outbox would be lost within seconds for a mistake that is mended in minutes.
+    ///
+    /// A status that tonic made itself, for a connection that could not be made or broke, carries its cause as a source
+    /// and always may pass.
     pub(super) fn of(status: &Status) -> Self {
         let asked = asked(status);
-        if asked.is_none() && is_too_large(status) {
-            return Self::TooLarge;
+        if is_too_large(status, asked.is_some()) {
+            return Self::TooLarge { asked };
         }
-        let may_pass = std::error::Error::source(status).is_some()
-            || matches!(
-                status.code(),
-                Code::Cancelled
-                    | Code::DeadlineExceeded
-                    | Code::ResourceExhausted
-                    | Code::Aborted
-                    | Code::OutOfRange
-                    | Code::Unavailable
-                    | Code::DataLoss
-            );
-        if may_pass { Self::MayPass { asked } } else { Self::Final }
+        if std::error::Error::source(status).is_some() {
+            return Self::MayPass { asked };
+        }
+        match status.code() {
+            Code::Cancelled
+            | Code::DeadlineExceeded
+            | Code::ResourceExhausted
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::Unavailable
+            | Code::DataLoss => Self::MayPass { asked },
+            Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists => Self::Final,
+            // An OK that is an error has no meaning; it is not the items' fault.
+            Code::Ok
+            | Code::Unknown
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::Unauthenticated => Self::Refused { asked },
+        }
     }
 }
 
@@ -56,12 +80,14 @@ impl Fault {
 ///
 /// No code says so alone: grpc-go, grpc-java and grpc's C core answer RESOURCE_EXHAUSTED, as an overloaded collector
 /// does, tonic OUT_OF_RANGE, and a proxy HTTP 413, which tonic makes UNKNOWN. So their words are looked at.
-fn is_too_large(status: &Status) -> bool {
+/// Who asks to be left alone for a while may tell of a rate by "limit", and is not taken at that word.
+fn is_too_large(status: &Status, asks: bool) -> bool {
     let text = status.message().to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match status.code() {
         Code::ResourceExhausted | Code::OutOfRange => {
-            says(&["larger than max", "too large", "exceeds maximum", "exceeds the maximum", "exceeds limit"])
+            says(&["larger than max", "too large", "exceeds maximum", "exceeds the maximum"])
+                || !asks && says(&["exceeds limit"])
         }
         Code::Unknown | Code::Internal | Code::InvalidArgument => {
             says(&["status code 413", "413 payload too large", "request entity too large", "content too large"])
@@ -70,12 +96,20 @@ fn is_too_large(status: &Status) -> bool {
     }
 }
 
-/// The wait that the collector asks for: in a RetryInfo, or in a Retry-After of so many seconds.
+/// The wait that the collector asks for: in a RetryInfo, or in a Retry-After as seconds or as a date.
 fn asked(status: &Status) -> Option<Duration> {
     let retry_info = || status.get_details_retry_info()?.retry_delay;
     let retry_after = || {
-        let seconds = status.metadata().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let text = status.metadata().get("retry-after")?.to_str().ok()?.trim();
+        match text.parse() {
+            Ok(seconds) => Some(Duration::from_secs(seconds)),
+            // The one form of a date that HTTP lets a server write is one of RFC 2822 too.
+            Err(_) => {
+                let then = jiff::fmt::rfc2822::parse(text).ok()?.timestamp();
+                // What is over is not waited for.
+                Duration::try_from(then.duration_since(jiff::Timestamp::now())).ok()
+            }
+        }
     };
     let asked = retry_info().or_else(retry_after)?;
     (!asked.is_zero()).then_some(asked.min(LONGEST_ASKED))
@@ -98,8 +132,12 @@ impl Backoff {
     pub(super) fn wait(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(LONGEST);
-        // Between a half and the whole, so that bridges that failed together do not come back together.
-        wait.mul_f64(0.5 + 0.5 * random())
+        jittered(wait)
+    }
+
+    /// The longest wait, where asking soon cannot help.
+    pub(super) fn longest() -> Duration {
+        jittered(LONGEST)
     }
 
     /// What the collector asked for and up to a tenth more.
@@ -111,6 +149,11 @@ impl Backoff {
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }
+}
+
+/// Between a half and the whole, so that bridges that failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    wait.mul_f64(0.5 + 0.5 * random())
 }
 
 /// A number from 0 to 1. The standard library's hash keys are random enough to spread waits.
@@ -136,13 +179,26 @@ mod tests {
     }
 
     #[test]
-    fn only_failures_that_may_pass_are_tried_again() {
-        for code in [Code::Unavailable, Code::ResourceExhausted, Code::DeadlineExceeded, Code::DataLoss] {
+    fn only_what_speaks_of_the_items_is_final() {
+        let may_pass = [Code::Unavailable, Code::ResourceExhausted, Code::DeadlineExceeded, Code::DataLoss];
+        let refused = [
+            Code::Unauthenticated,
+            Code::PermissionDenied,
+            Code::Unimplemented,
+            Code::NotFound,
+            Code::Internal,
+            Code::Unknown,
+        ];
+        for code in may_pass {
             assert_eq!(Fault::of(&Status::new(code, "")), Fault::MayPass { asked: None }, "{code:?}");
         }
-        for code in [Code::InvalidArgument, Code::Unauthenticated, Code::PermissionDenied, Code::Unimplemented] {
+        for code in refused {
+            assert_eq!(Fault::of(&Status::new(code, "")), Fault::Refused { asked: None }, "{code:?}");
+        }
+        for code in [Code::InvalidArgument, Code::FailedPrecondition] {
             assert_eq!(Fault::of(&Status::new(code, "")), Fault::Final, "{code:?}");
         }
+        assert!(Backoff::longest() >= LONGEST / 2);
     }
 
     #[test]
@@ -157,12 +213,37 @@ mod tests {
             ),
             (Code::Unknown, "grpc-status header missing, mapped from HTTP status code 413"),
         ] {
-            assert_eq!(Fault::of(&Status::new(code, message)), Fault::TooLarge, "{message}");
+            assert_eq!(Fault::of(&Status::new(code, message)), Fault::TooLarge { asked: None }, "{message}");
         }
         for message in ["", "data refused due to high memory usage", "sending queue is full"] {
             let status = Status::resource_exhausted(message);
             assert_eq!(Fault::of(&status), Fault::MayPass { asked: None }, "{message}");
         }
+    }
+
+    #[test]
+    fn what_is_too_large_stays_so_whenever_the_collector_asks_to_be_asked_again() {
+        let wait = Duration::from_secs(3);
+        let details = || tonic_types::ErrorDetails::with_retry_info(Some(wait));
+        let larger = "grpc: received message larger than max (5000000 vs. 4194304)";
+        let status = Status::with_error_details(Code::ResourceExhausted, larger, details());
+        assert_eq!(Fault::of(&status), Fault::TooLarge { asked: Some(wait) });
+        let status = Status::with_error_details(Code::ResourceExhausted, "the rate exceeds limit", details());
+        assert_eq!(Fault::of(&status), Fault::MayPass { asked: Some(wait) });
+    }
+
+    #[test]
+    fn a_date_is_waited_for_until_it_is_over() {
+        let at = |seconds: i64| {
+            let date = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds);
+            let mut status = Status::unavailable("later");
+            let text = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).unwrap();
+            status.metadata_mut().insert("retry-after", text.parse().unwrap());
+            asked(&status)
+        };
+        let asked = at(60).unwrap();
+        assert!(asked > Duration::from_secs(50) && asked <= Duration::from_secs(60), "{asked:?}");
+        assert_eq!(at(-60), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
-use super::health::Health;
+use super::health::{Failure, Health};
 use super::http_error::Connection;
 use super::outbox::{Delivery, Due, Items, NotKept, Outbox};
 use super::retry::{Backoff, Fault};
@@ -34,6 +34,8 @@ pub(super) struct Sender<R> {
     stats: Arc<dyn Stats>,
     backoff: Backoff,
     most: Most,
+    /// Requests in a row whose items were refused for good.
+    refused: u32,
     kicked: watch::Receiver<()>,
 }
 
@@ -53,7 +55,7 @@ impl<R: Items + Export> Sender<R> {
         let (kick, kicked) = watch::channel(());
         let lane = Lane { outbox: Arc::clone(&outbox), health: Arc::clone(&health), kick };
         let (backoff, most) = (Backoff::new(period), Most::new(outbox.pace().batch));
-        (Self { signal, outbox, target, health, stats, backoff, most, kicked }, lane)
+        (Self { signal, outbox, target, health, stats, backoff, most, refused: 0, kicked }, lane)
     }
 
     /// Sends until the runtime ends, or the outbox.
@@ -110,13 +112,16 @@ impl<R: Items + Export> Sender<R> {
         match answer {
             Ok(answer) => self.taken(items, answer).await,
             Err(status) => match Fault::of(&status) {
-                Fault::TooLarge => self.too_large(items, &status).await,
-                Fault::MayPass { asked } => self.wait(items, asked, &status).await,
-                Fault::Final => {
-                    self.stats.request(self.signal, RequestOutcome::Failure);
-                    self.health.failure(self.target.describe(&status));
-                    self.settle(0, items).await
+                Fault::TooLarge { asked } => self.too_large(items, asked, &status).await,
+                Fault::MayPass { asked } => {
+                    if asked.is_none() && status.code() == Code::ResourceExhausted {
+                        self.most.exhausted(items);
+                    }
+                    let own = self.backoff.wait();
+                    self.again(asked, own, Failure::MayPass, &status).await
                 }
+                Fault::Refused { asked } => self.again(asked, Backoff::longest(), Failure::Lasts, &status).await,
+                Fault::Final => self.refused(items, &status).await,
             },
         }
     }
@@ -126,13 +131,14 @@ impl<R: Items + Export> Sender<R> {
         let outcome = if rejected > 0 { RequestOutcome::Partial } else { RequestOutcome::Success };
         self.stats.request(self.signal, outcome);
         self.backoff.reset();
+        self.refused = 0;
         self.most.taken();
         self.health.success(rejected, &message);
         let rejected = rejected.min(items);
         self.settle(items - rejected, rejected).await
     }
 
-    async fn too_large(&mut self, items: u64, status: &Status) -> Result<(), Ended> {
+    async fn too_large(&mut self, items: u64, asked: Option<Duration>, status: &Status) -> Result<(), Ended> {
         let (signal, error) = (self.signal.as_str(), self.target.describe(status));
         if items > 1 {
             self.stats.request(self.signal, RequestOutcome::Retry);
@@ -144,7 +150,9 @@ impl<R: Items + Export> Sender<R> {
                     "OTLP push: a request is too large for the collector; it is sent in parts"
                 );
             }
-            return self.put_back().await;
+            self.put_back().await?;
+            self.pause(asked, Duration::ZERO).await;
+            return Ok(());
         }
         self.stats.request(self.signal, RequestOutcome::Failure);
         tracing::warn!(
@@ -152,29 +160,50 @@ impl<R: Items + Export> Sender<R> {
             error,
             "OTLP push: one item alone is too large for the collector; it is counted as rejected"
         );
-        self.settle(0, items).await
+        self.settle(0, items).await?;
+        self.pause(asked, Duration::ZERO).await;
+        Ok(())
     }
 
     /// Puts the items back; returns when it is time to try again.
-    async fn wait(&mut self, items: u64, asked: Option<Duration>, status: &Status) -> Result<(), Ended> {
+    async fn again(
+        &mut self,
+        asked: Option<Duration>,
+        own: Duration,
+        failure: Failure,
+        status: &Status,
+    ) -> Result<(), Ended> {
         self.stats.request(self.signal, RequestOutcome::Retry);
-        self.health.failure(self.target.describe(status));
-        if asked.is_none() && status.code() == Code::ResourceExhausted {
-            self.most.exhausted(items);
-        }
+        self.health.failure(failure, self.target.describe(status));
         self.put_back().await?;
+        self.pause(asked, own).await;
+        Ok(())
+    }
+
+    /// The items will never be taken. One such request may be the fault of its items; where several in a row are
+    /// refused, the fault may be another, and what waits is not to be gone before somebody looks.
+    async fn refused(&mut self, items: u64, status: &Status) -> Result<(), Ended> {
+        self.stats.request(self.signal, RequestOutcome::Failure);
+        self.health.failure(Failure::MayPass, self.target.describe(status));
+        self.settle(0, items).await?;
+        self.refused = self.refused.saturating_add(1);
+        if self.refused > 1 {
+            let own = self.backoff.wait();
+            self.pause(None, own).await;
+        }
+        Ok(())
+    }
+
+    /// Waits as long as the collector asks for, or else as long as is our own choice.
+    async fn pause(&mut self, asked: Option<Duration>, own: Duration) {
         match asked {
             // The collector knows best when it can be asked again: no hurry of ours counts.
             Some(asked) => tokio::time::sleep(Backoff::spread(asked)).await,
-            None => {
-                let wait = tokio::time::sleep(self.backoff.wait());
-                tokio::select! {
-                    () = wait => {}
-                    Ok(()) = self.kicked.changed() => {}
-                }
-            }
+            None => tokio::select! {
+                () = tokio::time::sleep(own) => {}
+                Ok(()) = self.kicked.changed() => {}
+            },
         }
-        Ok(())
     }
 
     /// Books the answer for the first items in flight. What was settled must not be sent again, so this goes on until it

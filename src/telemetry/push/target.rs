@@ -18,7 +18,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use super::http_error::Connection;
 use super::{PushError, Signal};
-use crate::config::{ListenerTls, Otlp};
+use crate::config::{KeyPair, Otlp};
 
 /// The collector's answer to a request that it took, in whole or in part.
 pub(super) struct Answer {
@@ -180,7 +180,7 @@ fn tls_config(signal: Signal, otlp: &Otlp) -> Result<ClientTlsConfig, PushError>
         }
         None => ClientTlsConfig::new().with_native_roots(),
     };
-    if let Some(ListenerTls { cert_file, key_file }) = &otlp.client {
+    if let Some(KeyPair { cert_file, key_file }) = &otlp.client {
         let cert = read(signal, "client certificate", cert_file)?;
         certificates(signal, "client certificate", cert_file, &cert)?;
         let key = read(signal, "client key", key_file)?;

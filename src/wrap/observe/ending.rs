@@ -11,10 +11,9 @@ const SIGPIPE: i32 = 13;
 const SIGTERM: i32 = 15;
 
 /// An exit code other than 0 and a signal are crashes, but for what a server is asked to stop with: the signals that
-/// ask for it at any time, and during the shutdown also the one that does not ask any more, and the one that tells a
-/// writer that nobody reads. A shell's codes for them (128 and the signal) count as they do.
-pub(super) fn status(exit: Option<ExitStatus>, shutting_down: bool) -> SessionStatus {
-    let Some(exit) = exit else { return SessionStatus::Success };
+/// ask for it at any time, and where the client left first (`shutting_down`) also the one that does not ask any more,
+/// and the one that tells a writer that nobody reads. A shell's codes for them (128 and the signal) count as they do.
+pub(super) fn status(exit: ExitStatus, shutting_down: bool) -> SessionStatus {
     let signal = signal(exit).or_else(|| exit.code().filter(|code| *code > 128).map(|code| code - 128));
     let asked = match signal {
         Some(SIGHUP | SIGINT | SIGTERM) => true,
@@ -40,18 +39,18 @@ mod tests {
 
     use super::*;
 
-    fn code(code: i32) -> Option<ExitStatus> {
-        Some(ExitStatus::from_raw(code << 8))
+    fn code(code: i32) -> ExitStatus {
+        ExitStatus::from_raw(code << 8)
     }
 
-    fn killed(signal: i32) -> Option<ExitStatus> {
-        Some(ExitStatus::from_raw(signal))
+    fn killed(signal: i32) -> ExitStatus {
+        ExitStatus::from_raw(signal)
     }
 
     #[test]
     fn a_crash_is_an_exit_code_or_a_signal_that_nobody_asked_for() {
         for shutting_down in [false, true] {
-            for fine in [None, code(0), killed(SIGTERM), code(143), killed(SIGINT), code(130), killed(SIGHUP)] {
+            for fine in [code(0), killed(SIGTERM), code(143), killed(SIGINT), code(130), killed(SIGHUP)] {
                 assert_eq!(status(fine, shutting_down), SessionStatus::Success, "{fine:?}");
             }
             for crash in [code(1), code(3), code(255), killed(6), killed(11), code(139)] {

@@ -55,6 +55,17 @@ impl Lines {
         self.torn = true;
     }
 
+    /// Passes over the next bytes, and all that come after them. Tells how many lines they end.
+    pub(super) fn skip(&mut self, bytes: &[u8]) -> u64 {
+        self.torn = bytes.last().map_or(self.torn, |last| *last != b'\n');
+        memchr::memchr_iter(b'\n', bytes).count() as u64
+    }
+
+    /// Whether bytes of the line that has begun are missing.
+    pub(super) const fn is_torn(&self) -> bool {
+        self.torn
+    }
+
     fn add(&mut self, bytes: &[u8], at: Instant) {
         if !bytes.is_empty() {
             self.begun.get_or_insert(at);

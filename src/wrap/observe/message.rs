@@ -9,7 +9,7 @@ use crate::event::TraceParent;
 
 /// The most messages of one batch that are looked at.
 const MAX_BATCH: usize = 1024;
-/// The most tools of one answer that are looked at.
+/// The most tools of one line that are looked at: a batch has no more than one answer has.
 const MAX_TOOLS: usize = 1024;
 
 /// What joins a request and its answer. `1`, `1.0` and `"1"` are two ids: JSON knows one kind of number.
@@ -193,6 +193,8 @@ struct Draft {
     ignored: usize,
     slot: Slot,
     messages: Vec<Message>,
+    /// How many tools were named so far, in all messages.
+    tools: usize,
 }
 
 impl Draft {
@@ -386,7 +388,10 @@ impl Sink for Draft {
             (Slot::ResultType, Some(result)) => result.input_required = text.text() == Some("input_required"),
             (Slot::ResultState, Some(result)) => result.state = text.hash(),
             (Slot::ResultVersion, Some(result)) => result.protocol_version = owned(),
-            (Slot::ToolName, Some(result)) if result.tools.len() < MAX_TOOLS => result.tools.extend(owned()),
+            (Slot::ToolName, Some(result)) if self.tools < MAX_TOOLS => {
+                self.tools += 1;
+                result.tools.extend(owned());
+            }
             _ => {}
         }
     }
@@ -441,4 +446,24 @@ fn number(text: &str) -> Option<Id> {
     // Beyond 2^53 a double is no integer that can be told from its neighbours.
     let exact = real.fract() == 0.0 && real.abs() < 9_007_199_254_740_992.0;
     Some(if exact { Id::Integer(real as i64) } else { Id::Real(real.to_bits()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_so_many_tools_in_however_many_messages() {
+        let tools = "{\"name\":\"a\"},".repeat(MAX_TOOLS - 1) + "{\"name\":\"b\"}";
+        let message = format!("{{\"id\":1,\"result\":{{\"tools\":[{tools}]}}}}");
+        let mut reader = Reader::new(RandomState::new());
+        // The next line has as much room again.
+        for _ in 0..2 {
+            reader.feed(format!("[{message},{message},{message}]").as_bytes());
+            let messages = reader.finish().unwrap();
+            let named: Vec<usize> =
+                messages.iter().map(|message| message.result.as_ref().unwrap().tools.len()).collect();
+            assert_eq!(named, [MAX_TOOLS, 0, 0]);
+        }
+    }
 }

@@ -28,8 +28,12 @@ use super::report::{Reporter, Settings};
 use super::{Observation, Receiver};
 use crate::event::{ComponentName, Label, SessionStart};
 
-/// How long the end of a session waits for its last reports to be delivered: less than the wrapper waits for all of it.
+/// How long the end of a session may take until its last reports are delivered: less than the wrapper waits for all of
+/// it.
 const LAST_REPORTS: Duration = Duration::from_millis(1250);
+/// How much of that may go to reading what waits in the queue. What is left then is skipped: without its end a session
+/// would seem to go on.
+const LAST_READING: Duration = Duration::from_millis(400);
 
 /// Follows the session to its end: returns once the last report was delivered or given up.
 pub(super) fn run(receiver: &Receiver, observation: &Observation) {
@@ -39,11 +43,15 @@ pub(super) fn run(receiver: &Receiver, observation: &Observation) {
     let here = SessionStart::here(ComponentName::lossy(""), Label::lossy(""));
     let session = Session::new(here, observation.trace.outside(), now.timestamp());
     let mut observer = Observer::new(names, session, now);
-    let settings = Settings::new(&observation.bridge, observation.token.as_deref(), observation.trace.clone());
+    let settings = Settings::new(observation.bridge.clone(), observation.trace.clone());
     let reporter = Reporter::start(settings);
     while !observer.is_over() {
         let wait = observer.due().saturating_duration_since(std::time::Instant::now());
-        match receiver.recv_timeout(wait) {
+        let next = receiver.recv_timeout(wait);
+        if receiver.over_for().is_some_and(|over| over >= LAST_READING) {
+            observer.hurry();
+        }
+        match next {
             Ok(piece) => observer.piece(piece, Moment::now()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => observer.finish(Moment::now()),
@@ -52,9 +60,9 @@ pub(super) fn run(receiver: &Receiver, observation: &Observation) {
         for report in observer.reports() {
             match report {
                 Report::Event(event) => reporter.report(&event),
-                Report::Lost(loss) => reporter.lose(loss),
+                Report::Lost(loss, count) => reporter.lose(loss, count),
             }
         }
     }
-    reporter.finish(LAST_REPORTS);
+    reporter.finish(LAST_REPORTS.saturating_sub(receiver.over_for().unwrap_or_default()));
 }

@@ -10,6 +10,10 @@ use crate::event::{self, ComponentName, Label, Text};
 
 /// The most tools that are known of a server.
 const MAX_TOOLS: usize = 1024;
+/// The revisions of the protocol so far.
+const REVISIONS: [&str; 5] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"];
+/// The most revisions beyond those: room for the ones to come.
+const MAX_REVISIONS: usize = 4;
 /// The most codes of errors that are told apart.
 const MAX_CODES: usize = 32;
 /// OpenTelemetry's `error.type` for what is not told apart.
@@ -27,6 +31,8 @@ pub(super) struct Names {
     pub(super) client: Implementation,
     tools: HashSet<Label>,
     codes: HashSet<i64>,
+    /// The revisions that were heard of and are not known.
+    revisions: HashSet<Label>,
 }
 
 impl Names {
@@ -39,6 +45,7 @@ impl Names {
             client: Implementation::default(),
             tools: HashSet::new(),
             codes: HashSet::new(),
+            revisions: HashSet::new(),
         }
     }
 
@@ -77,6 +84,25 @@ impl Names {
         name.and_then(|name| self.tools.get(name)).cloned().unwrap_or_else(|| Label::literal(OTHER))
     }
 
+    /// The revision of the protocol, if it is a known one, or one of the first few other dates.
+    pub(super) fn revision(&mut self, version: &str) -> Label {
+        if REVISIONS.contains(&version) {
+            return Label::lossy(version);
+        }
+        if !is_date(version) {
+            return Label::literal(OTHER);
+        }
+        let label = Label::lossy(version);
+        if self.revisions.contains(&label) {
+            return label;
+        }
+        if self.revisions.len() >= MAX_REVISIONS {
+            return Label::literal(OTHER);
+        }
+        self.revisions.insert(label.clone());
+        label
+    }
+
     /// The error of that code, unless a server uses more codes than can be told apart.
     pub(super) fn error(&mut self, code: Option<i64>) -> Label {
         match code {
@@ -102,11 +128,10 @@ fn component(name: &str) -> Option<ComponentName> {
     ComponentName::new(&name).ok()
 }
 
-/// The revision of the protocol: a date, as all of them have been.
-pub(super) fn revision(version: &str) -> Label {
-    let date = version.len() == 10
-        && version.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() });
-    if date { Label::lossy(version) } else { Label::literal(OTHER) }
+/// Whether it looks like a revision of the protocol: a date, as all of them have been.
+fn is_date(version: &str) -> bool {
+    version.len() == 10
+        && version.bytes().enumerate().all(|(at, b)| if at == 4 || at == 7 { b == b'-' } else { b.is_ascii_digit() })
 }
 
 impl Implementation {

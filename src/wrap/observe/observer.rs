@@ -1,6 +1,5 @@
 //! The observer: what goes by on both ways in, events out. It has no clock and does no input or output.
 
-use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use super::calls::{Call, Calls, Opened};
@@ -9,9 +8,9 @@ use super::lines::{Line, Lines};
 use super::message::{Answer, Id, Message, Params, Refusal};
 use super::methods::{Method, Role};
 use super::moment::Moment;
-use super::names::{Names, revision};
+use super::names::Names;
 use super::session::{Done, Report, Session};
-use crate::event::{Direction, Label, Seconds};
+use crate::event::{Direction, Label, Seconds, SessionStatus};
 use crate::wrap::report::Loss;
 use crate::wrap::tap::{Piece, Way};
 
@@ -19,6 +18,8 @@ use crate::wrap::tap::{Piece, Way};
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 /// How often a session says that it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(3600);
+/// The most requests of one way that are reported as aborted where there is no time for more.
+const LAST_ABORTED: usize = 128;
 /// `error.type` of a request whose tool failed.
 const TOOL_ERROR: &str = "tool_error";
 /// `error.type` of a request that was taken back.
@@ -37,8 +38,8 @@ pub(super) struct Observer {
     version: Option<Label>,
     begin_by: Instant,
     next_beat: Instant,
-    /// Whether the client has closed its end: what comes then is the shutdown.
-    shutting_down: bool,
+    /// Whether there is no time to read any more.
+    hurried: bool,
     over: bool,
     now: Moment,
 }
@@ -62,7 +63,7 @@ impl Observer {
             version: None,
             begin_by: now.at + FIRST_ANSWER,
             next_beat: now.at + HEARTBEAT,
-            shutting_down: false,
+            hurried: false,
             over: false,
             now,
         }
@@ -98,10 +99,19 @@ impl Observer {
         }
     }
 
+    /// From now on what went by is not read: its messages are counted as lost.
+    pub(super) fn hurry(&mut self) {
+        self.hurried = true;
+    }
+
     /// Takes what went by.
     pub(super) fn piece(&mut self, piece: Piece, now: Moment) {
         self.now = now;
         match piece {
+            Piece::Bytes { way, bytes, .. } if self.hurried => {
+                let lines = self.of(way).lines.skip(&bytes);
+                self.session.lose(Loss::Unread, lines);
+            }
             Piece::Bytes { way, at, bytes } => {
                 // The copy may have waited for its reader.
                 self.session.seen(now.time_of(at));
@@ -112,19 +122,16 @@ impl Observer {
                 }
             }
             Piece::Gap { way, .. } => self.of(way).lines.gap(),
-            Piece::End { way } => {
-                self.shutting_down |= way == Way::ToServer;
-                // Nothing more comes this way, so no request of the other one will be answered.
-                self.abort(other(way));
-            }
-            Piece::Exited(status) => self.exited(Some(status)),
+            // Nothing more comes this way, so no request of the other one will be answered.
+            Piece::End { way } => self.abort(other(way)),
+            Piece::Exited { status, asked } => self.exited(ending::status(status, asked)),
         }
     }
 
     /// Nothing more will come.
     pub(super) fn finish(&mut self, now: Moment) {
         self.now = now;
-        self.exited(None);
+        self.exited(SessionStatus::Success);
     }
 
     fn of(&mut self, way: Way) -> &mut Direct {
@@ -143,7 +150,7 @@ impl Observer {
             }
             // What is no message was none for its receiver either.
             Line::Garbage => {}
-            Line::Torn => self.session.lose(Loss::Unread),
+            Line::Torn => self.session.lose(Loss::Unread, 1),
         }
     }
 
@@ -186,7 +193,7 @@ impl Observer {
             self.names.hear_client(params.client.clone());
         }
         let (state, responses) = (params.state, params.responses);
-        let version = params.protocol_version.as_deref().map(revision);
+        let version = params.protocol_version.as_deref().map(|version| self.names.revision(version));
         let call = Call::new(method, version, params, at);
         let calls = &mut self.of(way).calls;
         let call = match calls.earlier(&call, state, responses) {
@@ -196,7 +203,7 @@ impl Observer {
         match calls.open(id, call) {
             Opened::Remembered => {}
             Opened::Instead(lost) => self.done(way, lost, at, Some(Label::literal(ABORTED))),
-            Opened::NoRoom => self.session.lose(Loss::OpenRequests),
+            Opened::NoRoom => self.session.lose(Loss::OpenRequests, 1),
         }
     }
 
@@ -211,7 +218,7 @@ impl Observer {
             }
             self.names.hear_server(server);
             match (role, protocol_version) {
-                (Role::Initialize, Some(version)) => self.version = Some(revision(&version)),
+                (Role::Initialize, Some(version)) => self.version = Some(self.names.revision(&version)),
                 _ if error.is_none() && self.version.is_none() => self.version = call.protocol_version.clone(),
                 _ => {}
             }
@@ -264,6 +271,11 @@ impl Observer {
     }
 
     fn done(&mut self, way: Way, call: Call, at: Instant, error_type: Option<Label>) {
+        let given_up = error_type.as_ref().is_some_and(|error| [CANCELLED, ABORTED].contains(&error.as_str()));
+        if call.method.role == Role::Listen && given_up {
+            // A subscription of which nothing was heard: how long that was is no latency.
+            return;
+        }
         let direction = match way {
             Way::ToServer => Direction::ToServer,
             Way::ToClient => Direction::ToClient,
@@ -286,22 +298,31 @@ impl Observer {
     }
 
     fn abort(&mut self, way: Way) {
-        for call in self.of(way).calls.take_open() {
+        let mut calls = self.of(way).calls.take_open();
+        if self.hurried {
+            // The oldest would have to give way to the end in any case.
+            let dropped = calls.len().saturating_sub(LAST_ABORTED);
+            calls.drain(..dropped);
+            self.session.lose(Loss::SpoolFull, dropped as u64);
+        }
+        for call in calls {
             self.done(way, call, self.now.at, Some(Label::literal(ABORTED)));
         }
     }
 
-    fn exited(&mut self, status: Option<ExitStatus>) {
+    fn exited(&mut self, status: SessionStatus) {
         if std::mem::replace(&mut self.over, true) {
             return;
         }
+        let torn = [&self.to_server, &self.to_client].into_iter().filter(|direct| direct.lines.is_torn()).count();
+        self.session.lose(Loss::Unread, torn as u64);
         self.abort(Way::ToServer);
         self.abort(Way::ToClient);
         for waiting in self.to_server.calls.take_waiting() {
             self.done(Way::ToServer, waiting.call, waiting.answered, Some(Label::literal(ABORTED)));
         }
         self.begin();
-        self.session.end(ending::status(status, self.shutting_down), self.now);
+        self.session.end(status, self.now);
     }
 }
 

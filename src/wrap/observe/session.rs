@@ -16,8 +16,8 @@ const MAX_HELD: usize = 1024;
 #[derive(Debug)]
 pub(super) enum Report {
     Event(Box<Event>),
-    /// Something was not seen, or had no room.
-    Lost(Loss),
+    /// So much was not seen, or had no room.
+    Lost(Loss, u64),
 }
 
 /// A request that is over, or a notification, which has no direction.
@@ -96,7 +96,7 @@ impl Session {
             if self.held.len() < MAX_HELD {
                 self.held.push(done);
             } else {
-                self.lose(Loss::SpoolFull);
+                self.lose(Loss::SpoolFull, 1);
             }
             return;
         }
@@ -139,8 +139,10 @@ impl Session {
         }
     }
 
-    pub(super) fn lose(&mut self, loss: Loss) {
-        self.reports.push(Report::Lost(loss));
+    pub(super) fn lose(&mut self, loss: Loss, count: u64) {
+        if count > 0 {
+            self.reports.push(Report::Lost(loss, count));
+        }
     }
 
     fn report(&mut self, kind: EventKind, time: Timestamp, parent: Option<TraceParent>) {

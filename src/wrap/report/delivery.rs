@@ -7,7 +7,7 @@ use ureq::http::StatusCode;
 
 use super::Shared;
 use super::retry::Backoff;
-use crate::client::{Answer, Client, EVENTS, Patience, Reply};
+use crate::client::{Answer, CA_FILE_VARIABLE, Client, EVENTS, Patience, Reply};
 use crate::event::TraceParent;
 use crate::wrap::TraceContext;
 
@@ -53,9 +53,10 @@ enum Outcome {
     TooLarge,
     /// It is to be tried again, perhaps when the bridge asks for it.
     Later(Option<Duration>),
-    /// Nobody answers; there may be nobody to `hope` for.
+    /// Nobody answers, and why; there may be nobody to `hope` for.
     Silent {
         hope: Duration,
+        why: String,
     },
     /// It will hardly do better next time.
     Refused(String),
@@ -70,7 +71,9 @@ impl Delivery {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         while let Some((body, time)) = next(&shared) {
+            let begun = Instant::now();
             let outcome = self.attempt(&body, time);
+            self.note(&outcome, begun.elapsed());
             // How long to wait, and how long the end of the session would wait for better times.
             let (wait, hope) = match outcome {
                 Outcome::Taken(answer) => {
@@ -86,8 +89,8 @@ impl Delivery {
                     self.away = None;
                     (self.backoff.next(asked), Duration::MAX)
                 }
-                Outcome::Silent { hope } => {
-                    self.tell_away();
+                Outcome::Silent { hope, why } => {
+                    self.tell_away(&why);
                     (self.backoff.next(None), hope)
                 }
                 Outcome::Refused(why) => {
@@ -109,11 +112,7 @@ impl Delivery {
         let patience = Patience { connect: CONNECT.min(time), whole: time };
         let Reply { status, retry_after, body } = match self.client.send(body, patience) {
             Ok(reply) => reply,
-            Err(ureq::Error::BadUri(uri)) => return Outcome::Refused(format!("{uri:?} is no URL of a bridge")),
-            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                return Outcome::Silent { hope: LAST_HOPE };
-            }
-            Err(_) => return Outcome::Silent { hope: Duration::MAX },
+            Err(error) => return self.unanswered(&error),
         };
         let url = self.client.url(EVENTS);
         match status {
@@ -134,6 +133,23 @@ impl Delivery {
         }
     }
 
+    fn unanswered(&self, error: &ureq::Error) -> Outcome {
+        use std::io::ErrorKind::{ConnectionRefused, InvalidData};
+        let url = self.client.url(EVENTS);
+        match error {
+            ureq::Error::BadUri(_) => Outcome::Refused(format!("{:?} is no URL of a bridge", self.client.url(""))),
+            ureq::Error::BodyExceedsLimit(_) => {
+                Outcome::Refused(format!("{url} gave an answer that is no bridge's: {error}"))
+            }
+            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => Outcome::Refused(untrusted(&url, error)),
+            ureq::Error::Io(io) if io.kind() == InvalidData => Outcome::Refused(untrusted(&url, error)),
+            ureq::Error::Io(io) if io.kind() == ConnectionRefused => {
+                Outcome::Silent { hope: LAST_HOPE, why: error.to_string() }
+            }
+            _ => Outcome::Silent { hope: Duration::MAX, why: error.to_string() },
+        }
+    }
+
     fn taken(&mut self, answer: Answer) {
         self.backoff.reset();
         self.away = None;
@@ -150,13 +166,37 @@ impl Delivery {
         }
     }
 
-    fn tell_away(&mut self) {
+    /// Takes note of how an attempt went, for the end of the session.
+    fn note(&self, outcome: &Outcome, took: Duration) {
+        let url = self.client.url(EVENTS);
+        let mut spool = self.shared.lock();
+        spool.set_trouble(match outcome {
+            Outcome::Taken(_) | Outcome::TooLarge => None,
+            Outcome::Later(_) => Some(format!("the bridge at {url} is too busy to take them")),
+            Outcome::Silent { why, .. } => Some(format!("no bridge answers at {url} ({why})")),
+            // That was said when it happened.
+            Outcome::Refused(_) => Some("the bridge refuses them, for the reason above".to_owned()),
+        });
+        // Where nobody listens nothing was waited for.
+        if !matches!(outcome, Outcome::Silent { hope: LAST_HOPE, .. }) {
+            spool.took(took);
+        }
+    }
+
+    fn tell_away(&mut self, why: &str) {
         let since = *self.away.get_or_insert_with(Instant::now);
         if since.elapsed() >= AWAY && !std::mem::replace(&mut self.said.away, true) {
             let url = self.client.url(EVENTS);
-            tracing::warn!("no bridge answers at {url}: reports wait for it; the MCP session goes on without");
+            tracing::warn!("no bridge answers at {url} ({why}): reports wait for it; the MCP session goes on without");
         }
     }
+}
+
+fn untrusted(url: &str, error: &ureq::Error) -> String {
+    format!(
+        "{url} cannot be reached safely ({error}); where its certificate comes from a private authority, set \
+             {CA_FILE_VARIABLE} to the PEM file with the authority's"
+    )
 }
 
 /// Waits for something to send; gives it with the time that it may take. `None` once nothing more will come.

@@ -22,9 +22,9 @@ pub(super) struct Losses([u64; 4]);
 impl Losses {
     pub(super) const NONE: Self = Self([0; 4]);
 
-    pub(super) fn add(&mut self, loss: Loss) {
+    pub(super) fn add(&mut self, loss: Loss, more: u64) {
         let count = &mut self.0[loss as usize];
-        *count = count.saturating_add(1);
+        *count = count.saturating_add(more);
     }
 
     /// Takes all of it as it is reported, if there is any.

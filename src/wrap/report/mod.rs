@@ -31,8 +31,8 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Reports go to that bridge.
-    pub(super) fn new(bridge: &str, token: Option<&str>, trace: TraceContext) -> Self {
-        Self { client: Client::new(bridge, token).with_source("wrap"), trace, limits: Limits::default() }
+    pub(super) fn new(bridge: Client, trace: TraceContext) -> Self {
+        Self { client: bridge.with_source("wrap"), trace, limits: Limits::default() }
     }
 }
 
@@ -77,16 +77,21 @@ impl Reporter {
 
     /// Takes a report; the oldest that may be dropped is, where there is no room.
     pub(super) fn report(&self, event: &Event) {
-        self.shared.lock().push(event);
-        self.shared.changed.notify_all();
+        let mut spool = self.shared.lock();
+        let (some, full) = (spool.has_reports(), spool.fills_batch());
+        spool.push(event);
+        // Only what the delivery waits for: waking it for each report of a flood would cost more than the reports.
+        if !some || (!full && spool.fills_batch()) {
+            self.shared.changed.notify_all();
+        }
     }
 
-    /// Takes note that something could not be reported.
-    pub(super) fn lose(&self, loss: Loss) {
-        self.shared.lock().lose(loss);
+    /// Takes note that so much could not be reported.
+    pub(super) fn lose(&self, loss: Loss, count: u64) {
+        self.shared.lock().lose(loss, count);
     }
 
-    /// Waits until all was delivered, at most so long; whether it was. What is left is lost.
+    /// Waits until all was delivered, at most so long; whether it was. What is left is lost, and a line says so.
     pub(super) fn finish(self, within: Duration) -> bool {
         let deadline = Instant::now() + within;
         let mut spool = self.shared.lock();
@@ -95,7 +100,14 @@ impl Reporter {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if spool.is_done() || spool.is_given_up() || left.is_zero() {
-                return spool.is_done();
+                let (done, count) = (spool.is_done(), spool.count());
+                let why = spool.trouble().unwrap_or("there was no more time for them").to_owned();
+                // Standard error may be full, and nobody is to wait for it with the spool.
+                drop(spool);
+                if count > 0 {
+                    tracing::warn!("{count} reports were not delivered: {why}");
+                }
+                return done;
             }
             spool = self.shared.wait(spool, left);
         }

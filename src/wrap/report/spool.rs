@@ -1,7 +1,8 @@
 //! What waits for the bridge: bounded, and in order.
 //!
 //! Where there is no room, the oldest notification goes first, then the oldest of the rest. The session's start and end
-//! are never dropped: without its start nothing else can be placed, and without its end it would seem to go on.
+//! are never dropped: without its start nothing else can be placed, and without its end it would seem to go on. So at the
+//! end of a session what there is no time for gives way to them, and is counted beside the end.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -51,6 +52,21 @@ struct Closing {
     deadline: Instant,
 }
 
+impl Closing {
+    /// How many requests there is time for, where one takes so long: at least one, and half of the time stays unused, as
+    /// the next may take longer. A bridge that has answered none so far gets one, and so does any in the second half.
+    fn requests(self, pace: Option<Duration>) -> usize {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let late = 2 * left <= self.deadline.saturating_duration_since(self.since);
+        match pace.filter(|_| !late) {
+            Some(pace) => {
+                usize::try_from(left.as_micros() / (2 * pace.as_micros().max(1))).unwrap_or(usize::MAX).max(1)
+            }
+            None => 1,
+        }
+    }
+}
+
 /// The reports that wait.
 #[derive(Debug)]
 pub(super) struct Spool {
@@ -70,7 +86,11 @@ pub(super) struct Spool {
     losses: Losses,
     session: Option<SessionId>,
     closing: Option<Closing>,
+    /// How long the last request took that was answered, or was not in time.
+    pace: Option<Duration>,
     given_up: bool,
+    /// Why what waits could not be delivered when it was tried last.
+    trouble: Option<String>,
 }
 
 impl Spool {
@@ -88,7 +108,9 @@ impl Spool {
             losses: Losses::NONE,
             session: None,
             closing: None,
+            pace: None,
             given_up: false,
+            trouble: None,
         }
     }
 
@@ -107,16 +129,21 @@ impl Spool {
             EventKind::McpEvent(_) => self.notifications.push_back(entry),
             _ => self.others.push_back(entry),
         }
-        while self.count() > self.limits.reports || self.bytes > self.limits.bytes {
+        self.drop_beyond(self.limits.reports, self.limits.bytes);
+    }
+
+    /// Drops the oldest until what waits is no more than that.
+    fn drop_beyond(&mut self, reports: usize, bytes: usize) {
+        while self.count() > reports || self.bytes > bytes {
             let Some(dropped) = self.notifications.pop_front().or_else(|| self.others.pop_front()) else { break };
             self.bytes -= dropped.line.len();
-            self.lose(Loss::SpoolFull);
+            self.lose(Loss::SpoolFull, 1);
         }
     }
 
     /// Takes note of what could not be reported; the next request tells of it.
-    pub(super) fn lose(&mut self, loss: Loss) {
-        self.losses.add(loss);
+    pub(super) fn lose(&mut self, loss: Loss, count: u64) {
+        self.losses.add(loss, count);
     }
 
     /// How many reports wait.
@@ -157,7 +184,7 @@ impl Spool {
             self.bytes -= entry.line.len();
             // A refused account of losses must not become a loss to give account of.
             if rejected.contains(&place) && entry.kind != Kind::Account {
-                self.losses.add(Loss::Rejected);
+                self.losses.add(Loss::Rejected, 1);
             }
         }
         self.portion = self.batch.len();
@@ -189,6 +216,21 @@ impl Spool {
         self.closing.map_or(Duration::ZERO, |closing| closing.since.elapsed())
     }
 
+    /// The last request took so long.
+    pub(super) fn took(&mut self, pace: Duration) {
+        self.pace = Some(pace);
+    }
+
+    /// Takes note of why the last request failed; `None` if it did not.
+    pub(super) fn set_trouble(&mut self, trouble: Option<String>) {
+        self.trouble = trouble;
+    }
+
+    /// Why the last request failed.
+    pub(super) fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
     /// What waits will not be delivered.
     pub(super) fn give_up(&mut self) {
         self.given_up = true;
@@ -199,6 +241,12 @@ impl Spool {
     }
 
     fn fill(&mut self) {
+        if let Some(closing) = self.closing {
+            // The last of these requests must hold the end.
+            let requests = closing.requests(self.pace);
+            let [reports, bytes] = [self.limits.batch_reports, self.limits.batch_bytes];
+            self.drop_beyond(reports.saturating_mul(requests), bytes.saturating_mul(requests));
+        }
         let mut bytes = 0;
         while self.batch.len() < self.limits.batch_reports {
             let Some(entry) = self.oldest(bytes) else { break };

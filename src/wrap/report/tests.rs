@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::spool::{Limits, Spool};
 use super::{Loss, Reporter, Settings};
+use crate::client::Client;
 use crate::event::{
     ComponentName, Event, EventId, Label, McpEvent, McpOperation, Seconds, SessionEnd, SessionId, SessionStart,
     SessionStatus, Timestamp, Transport,
@@ -99,6 +100,58 @@ fn the_oldest_notification_goes_first_then_the_oldest_operation_and_start_and_en
 }
 
 #[test]
+fn what_there_is_no_time_for_gives_way_to_the_end() {
+    let all = vec!["session_start", "a", "b", "c"];
+    let last = vec!["session_start", "d", "e", "session_heartbeat", "session_end"];
+    for (left, pace, marked) in [
+        (LONG, Some(Duration::from_millis(5)), all.clone()),
+        (LONG, Some(LONG / 5), all),
+        // Two requests would do, and there is time for one.
+        (LONG, Some(LONG / 3), last.clone()),
+        (LONG, None, last.clone()),
+        (Duration::ZERO, Some(Duration::from_millis(5)), last),
+    ] {
+        let mut spool = Spool::new(Limits { reports: 10, ..SMALL });
+        spool.push(&start());
+        for method in ["a", "b", "c", "d", "e"] {
+            spool.push(&operation(method));
+        }
+        spool.push(&end());
+        if let Some(pace) = pace {
+            spool.took(pace);
+        }
+        spool.close(Instant::now() + left);
+        assert_eq!(marks(&spool.body()), marked, "{left:?} {pace:?}");
+    }
+}
+
+#[test]
+fn a_slow_bridge_gets_the_end_of_a_session_whose_spool_is_full() {
+    let (url, got) = bridge(vec![Answer::Slow(Duration::from_millis(700))]);
+    let (reporter, _) = reporter(&url);
+    reporter.report(&start());
+    got.recv_timeout(LONG).unwrap();
+    for _ in 0..10_100 {
+        reporter.report(&operation("a"));
+    }
+    // The one that is under way is answered, and there is time for one more.
+    got.recv_timeout(LONG).unwrap();
+    reporter.report(&end());
+    reporter.finish(Duration::from_millis(1250));
+    let mut ended = false;
+    while let Ok(request) = got.recv_timeout(Duration::from_secs(2)) {
+        let events = parsed(&request.body);
+        if events.iter().any(|event| mark(event) == "session_end") {
+            let account = events.iter().find(|event| mark(event) == "session_heartbeat").unwrap();
+            assert!(account["dropped"]["spool_full"].as_u64().unwrap() > 5000, "{account}");
+            ended = true;
+            break;
+        }
+    }
+    assert!(ended);
+}
+
+#[test]
 fn what_is_on_its_way_is_not_dropped_and_its_room_counts() {
     let mut spool = Spool::new(SMALL);
     spool.push(&start());
@@ -134,7 +187,7 @@ fn losses_are_told_once_and_a_refused_account_is_no_loss() {
     let mut spool = Spool::new(Limits::default());
     spool.push(&start());
     for loss in [Loss::Unread, Loss::OpenRequests, Loss::Unread] {
-        spool.lose(loss);
+        spool.lose(loss, 1);
     }
     let body = spool.body();
     assert_eq!(parsed(&body)[1]["dropped"], json!({"unread": 2, "open_requests": 1}));
@@ -173,6 +226,8 @@ enum Answer {
     Taken,
     /// With this status line, these headers and this body.
     Says(&'static str, &'static str, String),
+    /// Every event is taken, after so long.
+    Slow(Duration),
     /// Not at all: the connection is closed.
     Closes,
 }
@@ -206,7 +261,10 @@ fn answer_one(stream: TcpStream, answer: &Answer) -> Got {
     reader.read_exact(&mut body).unwrap();
     let body = String::from_utf8(body).unwrap();
     let (status, more, text) = match answer {
-        Answer::Taken => {
+        Answer::Taken | Answer::Slow(_) => {
+            if let Answer::Slow(wait) = answer {
+                std::thread::sleep(*wait);
+            }
             let count = body.lines().count();
             ("200 OK", "", json!({"accepted": count, "duplicates": 0, "rejected": [], "results": []}).to_string())
         }
@@ -221,7 +279,7 @@ fn answer_one(stream: TcpStream, answer: &Answer) -> Got {
 
 fn reporter(url: &str) -> (Reporter, TraceContext) {
     let trace = TraceContext::default();
-    (Reporter::start(Settings::new(url, Some("s3cret"), trace.clone())), trace)
+    (Reporter::start(Settings::new(Client::new(url, Some("s3cret")), trace.clone())), trace)
 }
 
 #[test]

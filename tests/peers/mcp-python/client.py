@@ -216,6 +216,9 @@ class Session:
             case "tools/call":
 
                 async def progressed(progress, total, message):
+                    # What still comes of a call that was given up depends on the clock.
+                    if scope.cancel_called:
+                        return
                     self.notifications.append({"progress": [progress, total, message]})
                     if step.get("cancel") == "progress":
                         scope.cancel()

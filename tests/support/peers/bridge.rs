@@ -96,12 +96,8 @@ impl Options {
         };
         let mut process = Process::start("the bridge", &mut command);
         let address = process.find_line("where it listens", |line| {
-            line.trim()
-                .strip_prefix("send")?
-                .trim()
-                .strip_prefix("http://")?
-                .strip_suffix("/v1/events")
-                .map(str::to_owned)
+            let (_, address) = line.trim().strip_prefix("send")?.split_once("://")?;
+            address.strip_suffix("/v1/events").map(str::to_owned)
         });
         Bridge { process, address, _dir: dir }
     }

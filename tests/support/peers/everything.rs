@@ -30,6 +30,7 @@ pub const FAMILIES: &[&str] = &[
     "gen_ai_client_token_usage",
     "gen_ai_client_operation_time_to_first_chunk_seconds",
     "bridge_build_info",
+    "bridge_ready",
     "bridge_events_received_total",
     "bridge_events_accepted_total",
     "bridge_events_duplicate_total",

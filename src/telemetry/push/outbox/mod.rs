@@ -85,7 +85,8 @@ impl<R: Items> Outbox<R> {
         if level.items >= self.pace.batch || front.id <= self.hurried.load(Ordering::Acquire) {
             return Due::Now;
         }
-        let age = u64::try_from(now_ms().saturating_sub(front.at_ms)).unwrap_or(0);
+        // Filed by a clock that was set back since: its age is unknown, and the time at which it would be due may be far.
+        let Ok(age) = u64::try_from(now_ms().saturating_sub(front.at_ms)) else { return Due::Now };
         match self.pace.delay.checked_sub(Duration::from_millis(age)) {
             Some(left) if !left.is_zero() => Due::At(Instant::now() + left),
             _ => Due::Now,
@@ -160,5 +161,48 @@ impl<R: Items> Outbox<R> {
         let (reply, answer) = oneshot::channel();
         self.shelf.order(Order { signal: self.signal, work, reply });
         answer.await.unwrap_or(Err(NotKept::Ended))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+
+    use super::*;
+
+    /// Shows a level, and keeps nothing.
+    struct Shown(watch::Sender<Level>);
+
+    impl Shelf for Shown {
+        fn order(&self, _: Order) {}
+        fn lost(&self, _: u64) {}
+        fn level(&self, _: Signal) -> watch::Receiver<Level> {
+            self.0.subscribe()
+        }
+        fn base(&self) -> Option<Vec<u8>> {
+            None
+        }
+        fn is_durable(&self) -> bool {
+            true
+        }
+    }
+
+    #[tokio::test]
+    async fn fewer_items_wait_for_others_but_not_for_a_clock_that_was_set_back() {
+        let shown = Arc::new(Shown(watch::Sender::default()));
+        let pace = Pace { batch: 512, delay: Duration::from_secs(60) };
+        let outbox =
+            Outbox::<ExportTraceServiceRequest>::new(Signal::Spans, Arc::clone(&shown) as Arc<dyn Shelf>, pace);
+        let filed = |ago_ms: i64| {
+            let front = Some(Front { id: 1, at_ms: now_ms() - ago_ms });
+            shown.0.send_replace(Level { items: 1, front, newest: 1, ..Level::default() });
+        };
+        assert!(matches!(outbox.due(), Due::Idle));
+        filed(0);
+        assert!(matches!(outbox.due(), Due::At(_)));
+        filed(61_000);
+        assert!(matches!(outbox.due(), Due::Now));
+        filed(-3_600_000);
+        assert!(matches!(outbox.due(), Due::Now));
     }
 }

@@ -121,13 +121,22 @@ impl Script {
     /// The client closes its end, and the server ends so.
     pub(super) fn shut_down(&mut self, raw: i32) {
         self.piece(Piece::End { way: Way::ToServer });
-        self.exit(raw);
+        self.end(raw, true);
     }
 
     /// The server ends with this wait status.
     pub(super) fn exit(&mut self, raw: i32) {
+        self.end(raw, false);
+    }
+
+    /// There is no time to read any more.
+    pub(super) fn hurry(&mut self) {
+        self.observer.hurry();
+    }
+
+    fn end(&mut self, raw: i32, asked: bool) {
         self.piece(Piece::End { way: Way::ToClient });
-        self.piece(Piece::Exited(ExitStatus::from_raw(raw)));
+        self.piece(Piece::Exited { status: ExitStatus::from_raw(raw), asked });
         assert!(self.observer.is_over());
     }
 
@@ -149,7 +158,7 @@ impl Script {
         for report in self.observer.reports() {
             match report {
                 Report::Event(event) => self.events.push(serde_json::to_value(&event).unwrap()),
-                Report::Lost(loss) => self.losses.push(loss),
+                Report::Lost(loss, count) => self.losses.extend((0..count).map(|_| loss)),
             }
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::script::Script;
+use crate::wrap::tap::{Piece, Way};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -140,6 +141,25 @@ fn only_what_is_said_in_its_place_names_anybody() {
 }
 
 #[test]
+fn a_client_that_makes_up_revisions_makes_no_more_labels_than_may_be() {
+    let mut script = Script::begun();
+    for day in 10..30 {
+        let meta = json!({"io.modelcontextprotocol/protocolVersion": format!("2031-01-{day}")});
+        script.client(json!({"jsonrpc": "2.0", "id": day, "method": "ping", "params": {"_meta": meta}}));
+        script.result(day, json!({}));
+    }
+    let versions: std::collections::HashSet<_> =
+        script.events.iter().map(|event| event["protocol_version"].as_str().unwrap()).collect();
+    assert!(versions.len() < 8 && versions.contains("_other") && versions.contains("2031-01-10"), "{versions:?}");
+    // The known ones are told apart all the same.
+    script.events.clear();
+    let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
+    script.client(json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": {"_meta": meta}}));
+    script.result(1, json!({}));
+    assert_eq!(script.events[0]["protocol_version"], "2026-07-28");
+}
+
+#[test]
 fn the_clients_trace_goes_on() {
     let mut script = Script::begun();
     let params = json!({"name": "x", "_meta": {"traceparent": PARENT, "tracestate": "a=b"}});
@@ -178,6 +198,15 @@ fn a_session_ends_with_its_server_and_a_crash_is_an_error() {
         assert_eq!(end["status"], status);
         assert_eq!(end["timestamp"], "2026-02-06T12:34:58Z");
     }
+    // Only a client that left first can have asked for it so.
+    const SIGKILL: i32 = 9;
+    let mut crashed = Script::begun();
+    crashed.piece(Piece::End { way: Way::ToServer });
+    crashed.exit(SIGKILL);
+    assert_eq!(crashed.of_type("session_end")[0]["status"], "error");
+    let mut forced = Script::begun();
+    forced.shut_down(SIGKILL);
+    assert_eq!(forced.of_type("session_end")[0]["status"], "success");
     // One that never said anything was a session too.
     let mut mute = Script::new();
     mute.exit(EXIT_3);

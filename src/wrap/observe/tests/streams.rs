@@ -102,6 +102,37 @@ fn after_a_gap_reading_goes_on_with_the_next_line() {
     assert_eq!(script.operations().len(), 3);
 }
 
+#[test]
+fn what_there_is_no_time_to_read_is_counted_and_the_session_ends_all_the_same() {
+    let mut script = Script::begun();
+    script.request(1, "ping");
+    script.request(2, "tools/list");
+    script.result(1, json!({}));
+    script.bytes(Way::ToServer, b"{\"id\":3,");
+    script.hurry();
+    script.bytes(Way::ToServer, b"\"method\":\"ping\"}\n{\"id\":4,\"method\":\"ping\"}\n");
+    script.bytes(Way::ToClient, b"{\"id\":2,\"result\":{}}\n{\"id\":4,\"re");
+    script.shut_down(0);
+    assert_eq!(script.operations(), [("ping", None, 0, None), ("tools/list", None, 0, Some("aborted"))]);
+    // The last one was not even whole.
+    assert_eq!(script.losses, [Loss::Unread; 4]);
+    assert_eq!(script.of_type("session_end")[0]["status"], "success");
+    // Far too many open requests: the latest are reported.
+    let mut script = Script::begun();
+    for id in 1..1001 {
+        script.request(id, "ping");
+    }
+    script.hurry();
+    script.exit(0);
+    assert_eq!(script.operations().len() + script.losses.len(), 1000);
+    assert!(script.operations().len() < 500);
+    // A gap that no line follows was at least a message.
+    let mut script = Script::begun();
+    script.piece(Piece::Gap { way: Way::ToClient, bytes: 5000 });
+    script.exit(0);
+    assert_eq!(script.losses, [Loss::Unread]);
+}
+
 /// A session with everything in it, as what each side says, in turns.
 fn conversation() -> Vec<(Way, String)> {
     use Way::{ToClient, ToServer};
