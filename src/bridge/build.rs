@@ -20,7 +20,7 @@ use crate::event::Label;
 use crate::expose::Exposed;
 use crate::record::{Ledger, Recorder, restore_series};
 use crate::state::{State, StoreError};
-use crate::telemetry::push::{Push, PushError, PushParts, Shelf};
+use crate::telemetry::push::{Push, PushError, PushParts, Shelf, Signal};
 use crate::telemetry::{
     EventTracer, PushStats, Sampler, Telemetry, TelemetryError, instance_id, resource, sdk_sampler,
 };
@@ -203,6 +203,8 @@ fn start_push(
     if config.push_metrics.is_none() && config.push_spans.is_none() {
         return Ok(None);
     }
+    let pushed = [(Signal::Metrics, config.push_metrics.is_some()), (Signal::Spans, config.push_spans.is_some())];
+    pushed.into_iter().filter(|(_, on)| *on).for_each(|(signal, _)| stats.pushed(signal));
     let push = Push::start(PushParts {
         resource: telemetry.resource().clone(),
         metrics: config.push_metrics.clone(),

@@ -69,7 +69,7 @@ impl Writer {
                 next_tick = Instant::now() + TICK;
             }
             if Instant::now() >= next_prune {
-                if let Err(error) = self.state.prune() {
+                if let Err(error) = self.refresh_memory().and_then(|()| self.state.prune()) {
                     self.abandon(&error);
                 }
                 next_prune = Instant::now() + PRUNE;
@@ -118,7 +118,14 @@ impl Writer {
     }
 
     fn process(&mut self, batch: Vec<Submission>) {
+        self.shared.turn();
         let mut orders = self.shared.tray.take();
+        // A snapshot is large, and events may find room where it does not.
+        self.serve(orders.take_filings());
+        if self.shared.store_fault().is_some() {
+            // Events that are refused must not keep the push from emptying what fills the disk.
+            self.serve(std::mem::take(&mut orders));
+        }
         if batch.is_empty() && orders.is_empty() {
             return;
         }
@@ -158,6 +165,35 @@ impl Writer {
         orders.answer();
     }
 
+    /// Does what the push orders, in a transaction of its own.
+    fn serve(&mut self, mut orders: Orders) {
+        if orders.is_empty() {
+            return;
+        }
+        match self.try_to_serve(&mut orders) {
+            Ok(()) => {
+                self.apply(&mut Staged::default());
+                orders.answer();
+            }
+            Err(error) => {
+                orders.refuse(&error);
+                // Whether events find room is another question.
+                if error.is_full() { self.mend(&error) } else { self.abandon(&error) }
+            }
+        }
+    }
+
+    fn try_to_serve(&mut self, orders: &mut Orders) -> Result<(), StoreError> {
+        self.refresh_memory()?;
+        let bytes = orders.bytes();
+        if bytes > 0 {
+            self.state.check_room(bytes)?;
+        }
+        self.state.begin()?;
+        self.state.serve(orders, now_ms())?;
+        self.state.commit()
+    }
+
     fn decide(
         &mut self,
         batch: &mut std::vec::IntoIter<Submission>,
@@ -166,7 +202,10 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now_ms = now_ms();
         self.refresh_memory()?;
-        self.try_to_write(now_ms, 0)?;
+        if batch.len() > 0 {
+            self.state.check_room(0)?;
+            self.try_to_write(now_ms, 0)?;
+        }
         self.state.begin()?;
         for Submission { source, events, received, reply } in batch {
             let mut outcomes = Vec::with_capacity(events.len());
@@ -248,8 +287,12 @@ impl Writer {
 
     /// While events cannot be kept: finds out whether they can be by now, before anything is decided in vain.
     /// An event that comes meanwhile is tried itself, after a row; else as many bytes are as failed.
-    fn try_to_write(&self, now_ms: i64, bytes: usize) -> Result<(), StoreError> {
-        if self.shared.store_fault().is_some() { self.state.try_to_write(now_ms, bytes) } else { Ok(()) }
+    fn try_to_write(&mut self, now_ms: i64, bytes: usize) -> Result<(), StoreError> {
+        if self.shared.store_fault().is_some() {
+            self.state.check_room(bytes)?;
+            self.state.try_to_write(now_ms, bytes)?;
+        }
+        Ok(())
     }
 
     /// Nothing of the batch was kept: it is forgotten, and the store is mended where that can be done.
@@ -264,6 +307,11 @@ impl Writer {
             let _no_collection = telemetry.hold();
             self.account();
         }
+        self.mend(error);
+    }
+
+    /// After a failure: the store is mended where that can be done, and memory rebuilt from it.
+    fn mend(&mut self, error: &StoreError) {
         let shared = &self.shared;
         self.stale = match self.state.recover(error, &|| shared.turn()) {
             Ok(()) => false,

@@ -88,6 +88,7 @@ impl Event {
     fn read(fields: &Fields<'_>) -> Result<Self, Rejection> {
         Self::read_fields(fields).map_err(|fault| {
             let mut rejection = Rejection::from(fault);
+            rejection.id = Slot::read_from(fields, "event_id").ok();
             rejection.event_type = Slot::read_from(fields, "event_type").ok();
             rejection.component = component(fields);
             rejection

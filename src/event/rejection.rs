@@ -1,6 +1,6 @@
 //! Why an event was not taken.
 
-use super::{ComponentName, EventType};
+use super::{ComponentName, EventId, EventType};
 use crate::event::source::Fault;
 
 /// Why an event was not taken, as a label: a closed set.
@@ -83,6 +83,8 @@ pub struct Rejection {
     pub error: String,
     /// The same, as a label.
     pub reason: Reason,
+    /// The id of the event, where it could be read.
+    pub id: Option<EventId>,
     /// The type of the event, where it could be read.
     pub event_type: Option<EventType>,
     /// The component, where it could be read.
@@ -92,7 +94,7 @@ pub struct Rejection {
 impl Rejection {
     /// A rejection of an event as a whole.
     pub fn new(reason: Reason, error: impl Into<String>) -> Self {
-        Self { field: None, error: error.into(), reason, event_type: None, component: None }
+        Self { field: None, error: error.into(), reason, id: None, event_type: None, component: None }
     }
 
     /// A rejection of an event for one of its fields.

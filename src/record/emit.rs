@@ -7,7 +7,7 @@ use opentelemetry::KeyValue;
 
 use super::{Context, Fault, Tracing};
 use crate::catalog::metrics::{MCP_EVENT_EMIT_DURATION, MCP_EVENT_EMIT_FAILURE, MCP_EVENT_EMIT_SUCCESS};
-use crate::event::{Event, EventKind, EventType, McpEvent, Outcome, Rejection, Seconds, Status, Timestamp};
+use crate::event::{Event, EventId, EventKind, EventType, McpEvent, Outcome, Rejection, Seconds, Status, Timestamp};
 use crate::telemetry::{Instrument, Link, Telemetry};
 
 /// The component of an event of which no component can be known.
@@ -65,6 +65,20 @@ impl EmitRecorder {
     pub(super) fn rejected(&self, context: &mut Context<'_>, rejection: &Rejection) {
         if let Some(event_type @ (EventType::SessionStart | EventType::SessionEnd)) = rejection.event_type {
             let component = rejection.component.as_ref().map(|component| component.as_str());
+            self.refused(context, component, event_type, rejection.id);
+        }
+    }
+
+    /// A session_start or session_end was refused: a failed emission, unless it is the same event once more, from a client
+    /// to which the answer was lost.
+    pub(super) fn refused(
+        &self,
+        context: &mut Context<'_>,
+        component: Option<&str>,
+        event_type: EventType,
+        id: Option<EventId>,
+    ) {
+        if id.is_none_or(|id| context.state.event_ids.insert_refused(id.as_u128())) {
             self.handled(context, component, event_type, Some("ValidationError"), None);
         }
     }

@@ -16,8 +16,8 @@ use crate::catalog::metrics::{
     SESSION_END, SESSION_QUALITY_SCORE, SESSION_START,
 };
 use crate::event::{
-    Dropped, Event, EventKind, EventType, Outcome, Reason, Rejection, Score, Seconds, SessionEnd, SessionHeartbeat,
-    SessionId, SessionStart, SpanOwner, Status, Timestamp, Warning,
+    Dropped, Event, EventId, EventKind, EventType, Outcome, Reason, Rejection, Score, Seconds, SessionEnd,
+    SessionHeartbeat, SessionId, SessionStart, SpanOwner, Status, Timestamp, Warning,
 };
 use crate::state::{Ended, EndedStatus, Session, SpanIds, SpanValue, StartError, StoreError};
 use crate::telemetry::{Instrument, Link, Telemetry};
@@ -82,11 +82,18 @@ impl SessionRecorder {
             Err(StartError::Store(error)) => return Err(error.into()),
             Err(StartError::Exists) => {
                 let error = format!("a session {id} is active already; give each session_start an event_id of its own");
-                return Err(self.start_refused(context, component, Reason::Conflict, "event_id", error));
+                return Err(self.start_refused(context, component, event.id, Reason::Conflict, "event_id", error));
             }
             Err(StartError::Full(most)) => {
                 let error = format!("{most} sessions are active, which is as many as sessions.max_active allows");
-                return Err(self.start_refused(context, component, Reason::SessionLimit, "event_type", error));
+                return Err(self.start_refused(
+                    context,
+                    component,
+                    event.id,
+                    Reason::SessionLimit,
+                    "event_type",
+                    error,
+                ));
             }
         }
         let link = self.tracing.link(&span.context(), time);
@@ -272,11 +279,12 @@ impl SessionRecorder {
         &self,
         context: &mut Context<'_>,
         component: &str,
+        id: Option<EventId>,
         reason: Reason,
         field: &'static str,
         error: String,
     ) -> Fault {
-        self.emit.handled(context, Some(component), EventType::SessionStart, Some("ValidationError"), None);
+        self.emit.refused(context, Some(component), EventType::SessionStart, id);
         Fault::Rejected(Rejection::of_field(reason, field, error))
     }
 

@@ -123,6 +123,16 @@ impl EventIds {
         }
     }
 
+    /// Remembers that an event with this id was refused, once the batch is committed; `false` where that is known
+    /// already. The id itself stays unknown: the event may come again, mended.
+    ///
+    /// What stands in its place is its complement, which has a variant that no UUID has.
+    pub fn insert_refused(&mut self, id: u128) -> bool {
+        let new = self.known.push(!id);
+        self.pending += usize::from(new);
+        new
+    }
+
     /// The batch is committed.
     pub(super) fn keep(&mut self) {
         self.unkept = false;

@@ -43,6 +43,9 @@ const INSTANCE_ID: &str = "instance_id";
 /// The name in the store of what is written to find out whether that can be done.
 const TRIED: &str = "tried_to_write_ms";
 
+/// The most sessions, and the most requests, that time out in one transaction: the rest have their turn in the next.
+const TIMED_OUT_AT_ONCE: usize = 4096;
+
 /// All that is remembered, and the store behind it.
 #[derive(Debug)]
 pub struct State {
@@ -159,6 +162,18 @@ impl State {
         self.series.keep();
         self.outbox.keep();
         Ok(())
+    }
+
+    /// Whether so many bytes more can be kept; folds the log of the store in where that makes room.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRoom`], where what is left is needed for what is there already.
+    pub fn check_room(&mut self, bytes: usize) -> Result<(), StoreError> {
+        self.store.check_room(bytes).or_else(|_| {
+            self.store.fold_log();
+            self.store.check_room(bytes)
+        })
     }
 
     /// Commits something that means nothing, of so many bytes, to find out whether the store takes it.

@@ -41,9 +41,6 @@ pub(super) const MIGRATION: &str = "
     CREATE INDEX ended_requests_by_id ON ended_requests (request_id);
 ";
 
-/// The most requests that time out in one transaction: the rest have their turn in the next.
-const TIMED_OUT_AT_ONCE: usize = 4096;
-
 /// An open request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -200,7 +197,7 @@ impl Requests {
     pub fn timed_out(&self, now_ms: i64) -> Vec<Arc<str>> {
         let oldest = now_ms.saturating_sub(i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX));
         let late = self.by_age.iter().take_while(|(opened_ms, _)| *opened_ms < oldest);
-        late.take(TIMED_OUT_AT_ONCE).map(|(_, id)| Arc::clone(id)).collect()
+        late.take(super::TIMED_OUT_AT_ONCE).map(|(_, id)| Arc::clone(id)).collect()
     }
 
     /// What is in memory stays where the store cannot be read.

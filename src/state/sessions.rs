@@ -313,10 +313,11 @@ impl Sessions {
         Ok(())
     }
 
-    /// The active sessions of which nothing was heard for too long.
+    /// The active sessions of which nothing was heard for too long: a bounded number of them.
     pub fn timed_out(&self, now_ms: i64) -> Vec<Arc<str>> {
         let oldest = now_ms.saturating_sub(i64::try_from(self.timeout.as_millis()).unwrap_or(i64::MAX));
-        self.active.values().filter(|session| session.heard_ms < oldest).map(|session| session.id.clone()).collect()
+        let late = self.active.values().filter(|session| session.heard_ms < oldest);
+        late.take(super::TIMED_OUT_AT_ONCE).map(|session| session.id.clone()).collect()
     }
 
     pub(super) fn prune(&mut self, store: &Store, now_ms: i64) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@ mod checkpoint;
 mod damage;
 mod error;
 mod private;
+mod room;
 mod salvage;
 
 pub use error::StoreError;
@@ -149,7 +150,7 @@ impl Store {
 
     /// Sets a damaged database aside, and begins an empty one.
     pub(super) fn start_over(&mut self, damage: &StoreError) -> Result<(), StoreError> {
-        let Some(database) = self.detach() else { return Ok(()) };
+        let Some(database) = self.detach()? else { return Ok(()) };
         let aside = set_aside(&database)?;
         self.attach(OpenFlags::default())?;
         tracing::error!(
@@ -192,13 +193,14 @@ impl Store {
             // Who deleted the database may have deleted everything.
             disk.lock = lock(dir)?;
         }
-        // From here on a bridge that is killed finds it at its next start, once the damaged one is out of the way.
+        let Some(database) = self.detach()? else { return Ok(()) };
+        // From here on the damaged one is out of use, whatever happens: a bridge that is killed now, or that cannot rename
+        // it, finishes when it opens the database the next time.
         File::open(&unfinished)
             .and_then(|file| file.sync_all())
-            .and_then(|()| fs::rename(&unfinished, self::rebuilt(&disk.database)))
-            .map_err(|source| disk.unwritable(source))?;
-        let Some(database) = self.detach() else { return Ok(()) };
-        let aside = set_aside(&database)?;
+            .and_then(|()| fs::rename(&unfinished, rebuilt_of(&database)))
+            .map_err(|source| unwritable(&database, source))?;
+        let aside = finish_exchange(&database)?;
         self.attach(OpenFlags::default())?;
         if let Some(disk) = &mut self.disk {
             disk.replaced = Some(Instant::now());
@@ -239,20 +241,25 @@ impl Store {
     }
 
     /// Closes the database as it lies there; where it is.
-    fn detach(&mut self) -> Option<PathBuf> {
-        let disk = self.disk.as_mut()?;
-        disk.checkpointer = None;
+    fn detach(&mut self) -> Result<Option<PathBuf>, StoreError> {
+        let Some(disk) = &mut self.disk else { return Ok(None) };
         // A connection must be there. This one has no tables, so that nothing seems to be kept.
-        self.db = Connection::open_in_memory().ok()?;
+        let nothing = Connection::open_in_memory()?;
+        disk.checkpointer = None;
+        self.db = nothing;
         disk.adrift = true;
-        Some(disk.database.clone())
+        Ok(Some(disk.database.clone()))
     }
 
     fn attach(&mut self, flags: OpenFlags) -> Result<(), StoreError> {
         let Some(disk) = &mut self.disk else { return Ok(()) };
-        let rebuilt = rebuilt(&disk.database);
-        if !disk.database.exists() {
-            damage::rename_if_there(&rebuilt, &disk.database).map_err(|source| disk.unwritable(source))?;
+        if rebuilt_of(&disk.database).exists() {
+            let aside = finish_exchange(&disk.database)?;
+            tracing::error!(
+                "a damaged database was being exchanged for one that had been rebuilt of it; that is done now, and what was \
+                 left of the damaged one was set aside as {}",
+                aside.display()
+            );
         }
         damage::check_files(&disk.database)?;
         let db = connect(&disk.database, disk.durability, flags)?;
@@ -437,8 +444,19 @@ fn unfinished(database: &Path) -> PathBuf {
 }
 
 /// What was rebuilt, whole, until it has the database's own name.
-fn rebuilt(database: &Path) -> PathBuf {
+fn rebuilt_of(database: &Path) -> PathBuf {
     damage::beside(database, ".rebuilt")
+}
+
+/// Sets the damaged database aside, wherever that was interrupted, and puts the rebuilt one in its place; gives the name
+/// of what was set aside. It never happens that a rebuilt one lies there while another is in use.
+fn finish_exchange(database: &Path) -> Result<PathBuf, StoreError> {
+    let aside = set_aside(database)?;
+    damage::rename_if_there(&rebuilt_of(database), database).map_err(|source| unwritable(database, source))?;
+    if let Some(dir) = database.parent() {
+        damage::sync_dir(dir);
+    }
+    Ok(aside)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ pub struct Exemplar {
 
 /// Where and when a measurement was made, if that was in a sampled span.
 ///
-/// It cannot be made of an unsampled one: no exemplar ever names a trace that nobody kept.
+/// It cannot be made of an unsampled one: no exemplar ever names a trace of which its owner keeps nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Link {
     time: SystemTime,

@@ -24,6 +24,18 @@ impl PushStats {
             outbox_size: telemetry.instrument(&BRIDGE_OUTBOX_SIZE),
         }
     }
+
+    /// Shows all that can become of the items of a signal that is pushed, before any does: an alert sees the first loss
+    /// only where there was a 0 before it.
+    pub(crate) fn pushed(&self, signal: Signal) {
+        for outcome in RequestOutcome::ALL {
+            self.requests.series(&[signal.as_str(), outcome.as_str()]);
+        }
+        for outcome in ItemOutcome::ALL {
+            self.items.series(&[signal.as_str(), outcome.as_str()]);
+        }
+        self.outbox(signal, 0, 0);
+    }
 }
 
 impl Stats for PushStats {

@@ -1,7 +1,7 @@
 //! Requests that are too large for the collector, which are sent in parts.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mcp_otel_bridge::config::{PushMetrics, PushSpans};
 use mcp_otel_bridge::telemetry::push::{ItemOutcome, RequestOutcome, Signal};
@@ -87,6 +87,25 @@ fn a_snapshot_that_is_too_large_arrives_in_parts_point_by_point() {
     assert_eq!(taken.iter().collect::<HashSet<_>>().len(), 1000, "each point once");
     assert_eq!(bench.book.items(Signal::Metrics, ItemOutcome::Taken), 1000);
     bench.book.check(Signal::Metrics);
+}
+
+/// Whatever is sent: a proxy that is set up wrongly, say. What waits is not to be gone before somebody looks.
+#[test]
+fn a_collector_to_which_every_item_is_too_large_empties_no_outbox() {
+    let collector = Collector::start();
+    collector.seen(|seen| seen.most = Some((0, larger_than_max())));
+    let push = PushSpans { schedule_delay: Duration::from_millis(500), ..spans(otlp(collector.endpoint())) };
+    let bench = Bench::start_with(None, Some(push));
+    bench.sink().send((1..=50).map(|id| span(id, true)).collect());
+    let rejected = || bench.book.items(Signal::Spans, ItemOutcome::Rejected);
+    until("one is given up", || rejected() > 0);
+    let start = Instant::now();
+    until("another is given up", || rejected() > 1);
+    until("a third is given up", || rejected() > 2);
+    // Half a second at the most before the third, half of that at the least; and twice as long each time after.
+    assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
+    assert!(bench.push.status().spans.unwrap().failing_since.is_some(), "nobody is told");
+    bench.book.check(Signal::Spans);
 }
 
 #[test]

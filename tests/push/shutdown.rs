@@ -55,6 +55,29 @@ fn a_shutdown_with_a_silent_collector_keeps_its_time_and_counts_what_it_loses() 
     }
 }
 
+/// What comes while a shutdown waits for what was there before may leave too; it is not cut off on its way, for it would
+/// be sent again by the next process.
+#[test]
+fn a_shutdown_waits_for_the_answer_to_what_is_under_way() {
+    let collector = Collector::start();
+    let push = PushSpans { schedule_delay: Duration::from_millis(1), ..spans(otlp(collector.endpoint())) };
+    let bench = Bench::start_with(None, Some(push));
+    collector.then([Duration::from_millis(600), Duration::from_millis(300)].map(Answer::After));
+    bench.sink().send(vec![span(1, true)]);
+    until("the first one is under way", || collector.seen(|seen| seen.spans.len()) == 1);
+    std::thread::scope(|scope| {
+        let shutdown = scope.spawn(|| bench.push.shutdown(LONG));
+        until("the shutdown begins", || matches!(bench.push.flush(Duration::ZERO), Err(PushError::Ended)));
+        // It looks at what waits; that nobody can see.
+        std::thread::sleep(Duration::from_millis(100));
+        bench.sink().send(vec![span(2, true)]);
+        shutdown.join().unwrap().unwrap();
+    });
+    let taken = bench.book.items(Signal::Spans, ItemOutcome::Taken);
+    assert_eq!((collector.seen(|seen| seen.spans.len()), taken), (2, 2));
+    bench.book.check(Signal::Spans);
+}
+
 #[test]
 fn a_shutdown_in_an_outage_tries_once_more_and_does_not_wait() {
     let mut collector = Collector::start();

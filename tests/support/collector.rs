@@ -31,6 +31,8 @@ pub enum Answer {
     Partial(i64),
     /// Refused.
     Status(Status),
+    /// Taken, after so long.
+    After(Duration),
     /// Never.
     Hang,
 }
@@ -111,6 +113,10 @@ impl Service {
             None => Ok(0),
             Some(Answer::Partial(rejected)) => Ok(rejected),
             Some(Answer::Status(status)) => Err(status),
+            Some(Answer::After(time)) => {
+                tokio::time::sleep(time).await;
+                Ok(0)
+            }
             Some(Answer::Hang) => std::future::pending().await,
         }
     }

@@ -36,5 +36,5 @@ fn events_come_back_from_their_json() {
 #[test]
 fn events_and_rejections_stay_small_enough_to_move() {
     assert!(size_of::<Event>() <= 320, "{}", size_of::<Event>());
-    assert!(size_of::<Rejection>() <= 80, "{}", size_of::<Rejection>());
+    assert!(size_of::<Rejection>() <= 112, "{}", size_of::<Rejection>());
 }

@@ -96,6 +96,25 @@ impl Orders {
         self.waiting.is_empty()
     }
 
+    /// Takes out those that file rows.
+    pub fn take_filings(&mut self) -> Self {
+        let (filings, others) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|order| matches!(order.work, Work::File { .. }));
+        self.waiting = others;
+        Self::new(filings)
+    }
+
+    /// The bytes of the rows that are to be filed.
+    pub fn bytes(&self) -> usize {
+        let bytes = |order: &Order| match &order.work {
+            Work::File { rows, base } => {
+                rows.iter().map(|row| row.request.len()).sum::<usize>() + base.as_ref().map_or(0, Vec::len)
+            }
+            _ => 0,
+        };
+        self.waiting.iter().map(bytes).sum()
+    }
+
     /// Answers: what was done is kept.
     pub fn answer(self) {
         for (reply, batch) in self.done {

@@ -109,6 +109,46 @@ fn the_log_is_bounded_and_folded_in_at_the_end() {
     assert!(!dir.path().join("bridge.db-wal").exists());
 }
 
+/// Wherever the exchange of a damaged database is cut off, the next start has what was rebuilt, and never the damaged one
+/// without its log, nor what was rebuilt long ago.
+#[test]
+fn an_exchange_that_is_cut_off_is_finished_at_the_next_start() {
+    let made = |label: &str, dir: &Path| {
+        let store = Store::open(dir, Durability::Off).unwrap();
+        store.set_meta("made", label).unwrap();
+    };
+    let fresh = tempfile::tempdir().unwrap();
+    made("rebuilt", fresh.path());
+    // What a kill leaves: the renames done so far, in their order.
+    for moved in [&[][..], &["-wal"], &["-wal", "-shm"], &["-wal", "-shm", ""]] {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("bridge.db");
+        let store = Store::open(dir.path(), Durability::Off).unwrap();
+        store.set_meta("made", "damaged").unwrap();
+        let image = tempfile::tempdir().unwrap();
+        for end in ["", "-wal", "-shm"] {
+            std::fs::copy(damage::beside(&database, end), image.path().join(format!("bridge.db{end}"))).unwrap();
+        }
+        drop(store);
+        for end in moved {
+            let from = image.path().join(format!("bridge.db{end}"));
+            std::fs::rename(from, image.path().join(format!("bridge.db.damaged-20260101T000000Z{end}"))).unwrap();
+        }
+        std::fs::copy(fresh.path().join("bridge.db"), image.path().join("bridge.db.rebuilt")).unwrap();
+
+        for _ in 0..2 {
+            let store = Store::open(image.path(), Durability::Off).unwrap();
+            let found: String =
+                store.db().query_row("SELECT value FROM meta WHERE key = 'made'", [], |row| row.get(0)).unwrap();
+            assert_eq!(found, "rebuilt", "{moved:?}");
+            assert!(!image.path().join("bridge.db.rebuilt").exists());
+        }
+        let names = std::fs::read_dir(image.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let aside = names.filter(|name| name.to_str().unwrap().contains("damaged")).count();
+        assert_eq!(aside, 3, "the damaged one, its log and its index are kept");
+    }
+}
+
 #[test]
 fn durability_is_what_sqlite_syncs() {
     let dir = tempfile::tempdir().unwrap();

@@ -144,6 +144,29 @@ impl Engine {
         self.wait(timeout, async move { engine.drain_spans().await })
     }
 
+    /// Lets no further request leave, and waits for the answers to those in flight: what the collector took is not to be
+    /// sent again by the next process.
+    pub(super) fn end(self: &Arc<Self>, timeout: Duration) {
+        let engine = Arc::clone(self);
+        let ended = self.wait(timeout, async move {
+            let metrics = async {
+                if let Some(metrics) = &engine.metrics {
+                    metrics.lane.end().await;
+                }
+            };
+            let spans = async {
+                if let Some(spans) = &engine.spans {
+                    spans.lane.end().await;
+                }
+            };
+            tokio::join!(metrics, spans);
+            Ok(())
+        });
+        if ended.is_err() {
+            tracing::debug!("OTLP push ends with a request in flight");
+        }
+    }
+
     /// Gives up what cannot outlive the process; nothing is sent any more. Only the first call does anything.
     pub(super) fn close(&self) {
         if self.closed.swap(true, Ordering::AcqRel) {

@@ -48,7 +48,7 @@ mod target;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::Resource;
 use tokio::sync::watch;
@@ -61,6 +61,9 @@ pub use metrics::Collect;
 pub use observe::{Decorate, ItemOutcome, PushStatus, RequestOutcome, Signal, SignalStatus, Stats};
 pub use outbox::{Level, Order, Shelf};
 pub use spans::{PushSpanProcessor, SpanSink};
+
+/// How long an end waits for the answer to a request in flight, where the collector did not take all that waited.
+const MOMENT: Duration = Duration::from_millis(250);
 
 /// What a push is made of.
 pub struct PushParts {
@@ -153,7 +156,11 @@ impl Push {
         if self.0.ended.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
+        let began = Instant::now();
         let result = self.0.engine.flush(timeout);
+        let left = timeout.saturating_sub(began.elapsed());
+        // A collector that does not answer is not waited for once more.
+        self.0.engine.end(if result.is_ok() { left } else { left.min(MOMENT) });
         self.0.engine.close();
         self.0.stop.send_replace(true);
         result

@@ -49,7 +49,7 @@ impl Fault {
     /// and always may pass.
     pub(super) fn of(status: &Status) -> Self {
         let asked = asked(status);
-        if is_too_large(status, asked.is_some()) {
+        if is_too_large(status) {
             return Self::TooLarge { asked };
         }
         if std::error::Error::source(status).is_some() {
@@ -79,16 +79,22 @@ impl Fault {
 /// Whether a server refused the request for its size.
 ///
 /// No code says so alone: grpc-go, grpc-java and grpc's C core answer RESOURCE_EXHAUSTED, as an overloaded collector
-/// does, tonic OUT_OF_RANGE, and a proxy HTTP 413, which tonic makes UNKNOWN. So their words are looked at.
-/// Who asks to be left alone for a while may tell of a rate by "limit", and is not taken at that word.
-fn is_too_large(status: &Status, asks: bool) -> bool {
+/// does, tonic OUT_OF_RANGE, and a proxy HTTP 413, which tonic makes UNKNOWN. So their words are looked at, and only those
+/// that speak of the message are taken for it: a queue can be "too large" and a rate "exceed a limit" as well. Whoever
+/// means the size in other words is given less by and by all the same ([`Most`](super::size::Most)), and loses nothing.
+fn is_too_large(status: &Status) -> bool {
     let text = status.message().to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
     match status.code() {
-        Code::ResourceExhausted | Code::OutOfRange => {
-            says(&["larger than max", "too large", "exceeds maximum", "exceeds the maximum"])
-                || !asks && says(&["exceeds limit"])
-        }
+        Code::ResourceExhausted | Code::OutOfRange => says(&[
+            "message larger than max",
+            "message length too large",
+            "message too large",
+            "message exceeds",
+            "message size exceeds",
+            "request too large",
+            "request body too large",
+        ]),
         Code::Unknown | Code::Internal | Code::InvalidArgument => {
             says(&["status code 413", "413 payload too large", "request entity too large", "content too large"])
         }
@@ -215,7 +221,14 @@ mod tests {
         ] {
             assert_eq!(Fault::of(&Status::new(code, message)), Fault::TooLarge { asked: None }, "{message}");
         }
-        for message in ["", "data refused due to high memory usage", "sending queue is full"] {
+        for message in [
+            "",
+            "data refused due to high memory usage",
+            "sending queue is full",
+            "the queue is too large",
+            "request rate exceeds limit",
+            "the number of streams exceeds the maximum",
+        ] {
             let status = Status::resource_exhausted(message);
             assert_eq!(Fault::of(&status), Fault::MayPass { asked: None }, "{message}");
         }

@@ -18,11 +18,12 @@ use super::{PushError, RequestOutcome, Signal, SignalStatus, Stats};
 /// How long to wait before a store that failed is asked again.
 const STORE_WAIT: Duration = Duration::from_secs(1);
 
-/// One signal on its way out: its outbox, how its requests fare, and a way to hurry them.
+/// One signal on its way out: its outbox, how its requests fare, and a way to hurry them and to end them.
 pub(super) struct Lane<R> {
     outbox: Arc<Outbox<R>>,
     health: Arc<Health>,
     kick: watch::Sender<()>,
+    stop: watch::Sender<bool>,
 }
 
 /// Sends what an outbox holds, for as long as the runtime runs.
@@ -37,9 +38,10 @@ pub(super) struct Sender<R> {
     /// Requests in a row whose items were refused for good.
     refused: u32,
     kicked: watch::Receiver<()>,
+    stopped: watch::Receiver<bool>,
 }
 
-/// Nobody keeps the outbox any more.
+/// Nobody keeps the outbox any more, or no request is to leave any more.
 struct Ended;
 
 impl<R: Items + Export> Sender<R> {
@@ -53,12 +55,13 @@ impl<R: Items + Export> Sender<R> {
     ) -> (Self, Lane<R>) {
         let health = Health::new(signal, target.shown());
         let (kick, kicked) = watch::channel(());
-        let lane = Lane { outbox: Arc::clone(&outbox), health: Arc::clone(&health), kick };
+        let (stop, stopped) = watch::channel(false);
+        let lane = Lane { outbox: Arc::clone(&outbox), health: Arc::clone(&health), kick, stop };
         let (backoff, most) = (Backoff::new(period), Most::new(outbox.pace().batch));
-        (Self { signal, outbox, target, health, stats, backoff, most, refused: 0, kicked }, lane)
+        (Self { signal, outbox, target, health, stats, backoff, most, refused: 0, kicked, stopped }, lane)
     }
 
-    /// Sends until the runtime ends, or the outbox.
+    /// Sends until the runtime ends, or the outbox, or the lane says so.
     pub(super) async fn run(mut self) {
         let Err(Ended) = self.work().await;
     }
@@ -70,6 +73,9 @@ impl<R: Items + Export> Sender<R> {
             level.borrow_and_update();
             // A kick from before this look is spent by it.
             self.kicked.borrow_and_update();
+            if *self.stopped.borrow_and_update() {
+                return Err(Ended);
+            }
             let due = match self.outbox.due() {
                 Due::Now => match self.next().await? {
                     Some(delivery) => {
@@ -84,6 +90,7 @@ impl<R: Items + Export> Sender<R> {
             tokio::select! {
                 changed = level.changed() => if changed.is_err() { return Err(Ended) },
                 Ok(()) = self.kicked.changed() => {}
+                Ok(()) = self.stopped.changed() => {}
                 () = sleep_until(due) => {}
             }
         }
@@ -121,7 +128,7 @@ impl<R: Items + Export> Sender<R> {
                     self.again(asked, own, Failure::MayPass, &status).await
                 }
                 Fault::Refused { asked } => self.again(asked, Backoff::longest(), Failure::Lasts, &status).await,
-                Fault::Final => self.refused(items, &status).await,
+                Fault::Final => self.refused(items, None, &status).await,
             },
         }
     }
@@ -154,15 +161,12 @@ impl<R: Items + Export> Sender<R> {
             self.pause(asked, Duration::ZERO).await;
             return Ok(());
         }
-        self.stats.request(self.signal, RequestOutcome::Failure);
         tracing::warn!(
             signal,
             error,
             "OTLP push: one item alone is too large for the collector; it is counted as rejected"
         );
-        self.settle(0, items).await?;
-        self.pause(asked, Duration::ZERO).await;
-        Ok(())
+        self.refused(items, asked, status).await
     }
 
     /// Puts the items back; returns when it is time to try again.
@@ -182,15 +186,13 @@ impl<R: Items + Export> Sender<R> {
 
     /// The items will never be taken. One such request may be the fault of its items; where several in a row are
     /// refused, the fault may be another, and what waits is not to be gone before somebody looks.
-    async fn refused(&mut self, items: u64, status: &Status) -> Result<(), Ended> {
+    async fn refused(&mut self, items: u64, asked: Option<Duration>, status: &Status) -> Result<(), Ended> {
         self.stats.request(self.signal, RequestOutcome::Failure);
         self.health.failure(Failure::MayPass, self.target.describe(status));
         self.settle(0, items).await?;
         self.refused = self.refused.saturating_add(1);
-        if self.refused > 1 {
-            let own = self.backoff.wait();
-            self.pause(None, own).await;
-        }
+        let own = if self.refused > 1 { self.backoff.wait() } else { Duration::ZERO };
+        self.pause(asked, own).await;
         Ok(())
     }
 
@@ -198,10 +200,14 @@ impl<R: Items + Export> Sender<R> {
     async fn pause(&mut self, asked: Option<Duration>, own: Duration) {
         match asked {
             // The collector knows best when it can be asked again: no hurry of ours counts.
-            Some(asked) => tokio::time::sleep(Backoff::spread(asked)).await,
+            Some(asked) => tokio::select! {
+                () = tokio::time::sleep(Backoff::spread(asked)) => {}
+                Ok(()) = self.stopped.changed() => {}
+            },
             None => tokio::select! {
                 () = tokio::time::sleep(own) => {}
                 Ok(()) = self.kicked.changed() => {}
+                Ok(()) = self.stopped.changed() => {}
             },
         }
     }
@@ -253,6 +259,13 @@ impl<R: Items> Lane<R> {
                 else => return Err(PushError::Ended),
             }
         }
+    }
+
+    /// Lets no further request leave; returns when the one in flight has its answer, and that is kept.
+    pub(super) async fn end(&self) {
+        self.stop.send_replace(true);
+        // The sender holds the other end of it as long as it works.
+        self.kick.closed().await;
     }
 
     pub(super) fn close(&self) {

@@ -1,0 +1,52 @@
+//! Room that is kept on the disk, so that a full one can become emptier again.
+//!
+//! What was committed lies in the log until it is folded into the database, and to settle what the collector took means
+//! to write as well. On a disk without any room neither can be done: an outbox that had filled it would stay full when the
+//! collector is back. So events are refused while that room is still there.
+
+use std::fs;
+
+use super::{Disk, Store, StoreError, damage};
+
+/// For what is written to take something away: the settling of rows, the next log.
+const SPARE: u64 = 4 << 20;
+/// Of a small file system no more than this part.
+const SPARE_PART: u64 = 16;
+
+impl Store {
+    /// Whether so many bytes more can be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRoom`], where what would be left is needed for the log that lies there.
+    pub(in crate::state) fn check_room(&self, bytes: usize) -> Result<(), StoreError> {
+        let Some(disk) = self.disk.as_ref().filter(|disk| !disk.adrift) else { return Ok(()) };
+        // Where the system does not tell, a write will.
+        let Some((free, whole)) = free_and_whole(disk) else { return Ok(()) };
+        let log = fs::metadata(damage::beside(&disk.database, "-wal")).map_or(0, |metadata| metadata.len());
+        let needed = log + SPARE.min(whole / SPARE_PART) + bytes as u64;
+        if free >= needed || free + self.free_pages()? >= needed {
+            return Ok(());
+        }
+        Err(StoreError::NoRoom { free, needed })
+    }
+
+    /// Bytes of the database that nothing needs: they are written over before the file grows.
+    fn free_pages(&self) -> Result<u64, StoreError> {
+        let pages: i64 = self.db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+        let size: i64 = self.db.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(u64::try_from(pages.saturating_mul(size)).unwrap_or(0))
+    }
+}
+
+/// Bytes of the file system that the bridge may still use, and all of them.
+#[cfg(unix)]
+fn free_and_whole(disk: &Disk) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(disk.database.parent()?).ok()?;
+    Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+}
+
+#[cfg(not(unix))]
+fn free_and_whole(_: &Disk) -> Option<(u64, u64)> {
+    None
+}
