@@ -225,7 +225,7 @@ impl Bridge {
 
     /// Takes no more events, finishes those that wait, pushes once more, and ends. Safe to call twice.
     ///
-    /// Blocks for `timeout` at most, and a moment: not for an async task.
+    /// Blocks until the disk has what waits, and for the push at most for `timeout`: not for an async task.
     ///
     /// # Errors
     ///

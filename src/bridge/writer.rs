@@ -122,11 +122,11 @@ impl Writer {
         let mut orders = self.shared.tray.take();
         // A snapshot is large, and events may find room where it does not.
         self.serve(orders.take_filings());
-        if self.shared.store_fault().is_some() {
-            // Events that are refused must not keep the push from emptying what fills the disk.
+        // Events that are refused must not keep the push from emptying what fills the disk.
+        if batch.is_empty() || self.shared.store_fault().is_some() {
             self.serve(std::mem::take(&mut orders));
         }
-        if batch.is_empty() && orders.is_empty() {
+        if batch.is_empty() {
             return;
         }
         let events: usize = batch.iter().map(|submission| submission.events.len()).sum();
@@ -152,10 +152,7 @@ impl Writer {
             }
             return;
         }
-        // Orders of the push may have only read, which proves nothing.
-        if events > 0 {
-            self.kept();
-        }
+        self.kept();
         self.apply(&mut staged);
         // Before the answers: who sends again at once must find the room that this batch leaves.
         self.shared.done(events);
@@ -202,10 +199,8 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now_ms = now_ms();
         self.refresh_memory()?;
-        if batch.len() > 0 {
-            self.state.check_room(0)?;
-            self.try_to_write(now_ms, 0)?;
-        }
+        self.state.check_room(0)?;
+        self.try_to_write(now_ms, 0)?;
         self.state.begin()?;
         for Submission { source, events, received, reply } in batch {
             let mut outcomes = Vec::with_capacity(events.len());
@@ -361,13 +356,24 @@ impl Writer {
     /// was refused.
     fn tick(&mut self) {
         let mut staged = Staged::default();
-        if let Err(error) = self.tend(&mut staged) {
-            self.abandon(&error);
-            return;
+        match self.tend(&mut staged) {
+            Ok(()) => {
+                self.kept();
+                self.apply(&mut staged);
+                self.give_back_room(false);
+            }
+            Err(error) => {
+                self.abandon(&error);
+                // What the outbox took while the collector was away may be what is missing.
+                if error.is_full() {
+                    self.give_back_room(true);
+                }
+            }
         }
-        self.kept();
-        self.apply(&mut staged);
-        if let Err(error) = self.state.give_back_room() {
+    }
+
+    fn give_back_room(&mut self, needed: bool) {
+        if let Err(error) = self.state.give_back_room(needed) {
             tracing::debug!(%error, "room on the disk that nothing needs could not be given back");
         }
     }

@@ -272,13 +272,13 @@ impl State {
         Outbox::base(&self.store)
     }
 
-    /// Gives room on the disk that nothing needs any more back, some at a time.
+    /// Gives room on the disk that nothing needs any more back, some at a time; `needed` where the disk is full.
     ///
     /// # Errors
     ///
     /// When the store cannot be written.
-    pub fn give_back_room(&self) -> Result<(), StoreError> {
-        self.outbox.give_back(&self.store)
+    pub fn give_back_room(&self, needed: bool) -> Result<(), StoreError> {
+        self.outbox.give_back(&self.store, needed)
     }
 
     /// The store that changes are written to.

@@ -391,9 +391,9 @@ impl Outbox {
         }
     }
 
-    /// Gives pages that nothing needs back to the file system, some at a time.
-    pub(super) fn give_back(&self, store: &Store) -> Result<(), StoreError> {
-        if self.durable { space::give_back(store.db()) } else { Ok(()) }
+    /// Gives pages that nothing needs back to the file system, some at a time; `needed` where that is full.
+    pub(super) fn give_back(&self, store: &Store, needed: bool) -> Result<(), StoreError> {
+        if self.durable { space::give_back(store.db(), needed) } else { Ok(()) }
     }
 
     fn publisher(&self, signal: Signal) -> &watch::Sender<Level> {

@@ -27,10 +27,11 @@ pub(in crate::state) fn prepare(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives some free pages back.
-pub(super) fn give_back(db: &Connection) -> Result<(), StoreError> {
+/// Gives some free pages back: beyond those that are kept, or of all, where the disk needs each.
+pub(super) fn give_back(db: &Connection, needed: bool) -> Result<(), StoreError> {
     let free: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    let pages = (free - KEPT_FREE).min(AT_ONCE);
+    let kept = if needed { 0 } else { KEPT_FREE };
+    let pages = (free - kept).min(AT_ONCE);
     if pages > 0 {
         // It gives a row for each step, which only a query runs through.
         let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;

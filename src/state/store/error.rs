@@ -30,13 +30,10 @@ pub enum StoreError {
         known: i64,
     },
     /// What is left on the disk is needed for what is there already.
-    #[error("the disk of the data directory is nearly full: {} are free on it, and {} are kept for what must be written all the same; make room on it", mib(*free), mib(*needed))]
-    NoRoom {
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes that must be.
-        needed: u64,
-    },
+    #[error(
+        "the disk of the data directory is nearly full, and what is left is kept for what must be written all the same; make room on it"
+    )]
+    NoRoom,
     /// What is in the file is not what the bridge has put there.
     #[error("the database is damaged: {0}")]
     Damaged(String),
@@ -51,14 +48,14 @@ impl StoreError {
         match self {
             Self::Damaged(_) => true,
             Self::Sqlite(error) => is_damage(error),
-            Self::Unwritable { .. } | Self::Locked { .. } | Self::Newer { .. } | Self::NoRoom { .. } => false,
+            Self::Unwritable { .. } | Self::Locked { .. } | Self::Newer { .. } | Self::NoRoom => false,
         }
     }
 
     /// Whether the connection may be at fault: it does not notice that a file system came back or may be written again.
     pub(crate) fn asks_for_a_new_connection(&self) -> bool {
         let Self::Sqlite(error) = self else {
-            return !matches!(self, Self::Damaged(_) | Self::NoRoom { .. });
+            return !matches!(self, Self::Damaged(_) | Self::NoRoom);
         };
         matches!(
             error.sqlite_error_code(),
@@ -71,15 +68,11 @@ impl StoreError {
     /// Whether room on the disk is all that is missing: less may still find some.
     pub(crate) fn is_full(&self) -> bool {
         match self {
-            Self::NoRoom { .. } => true,
+            Self::NoRoom => true,
             Self::Sqlite(error) => error.sqlite_error_code() == Some(ErrorCode::DiskFull),
             _ => false,
         }
     }
-}
-
-fn mib(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 
 /// Values that do not fit their columns' types are damage too: the bridge wrote none such.

@@ -28,7 +28,8 @@ impl Store {
         if free >= needed || free + self.free_pages()? >= needed {
             return Ok(());
         }
-        Err(StoreError::NoRoom { free, needed })
+        tracing::debug!(free, needed, "the disk is nearly full");
+        Err(StoreError::NoRoom)
     }
 
     /// Bytes of the database that nothing needs: they are written over before the file grows.
