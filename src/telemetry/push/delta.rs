@@ -26,7 +26,12 @@ struct Last {
     start: u64,
     time: u64,
     total: Total,
+    /// Those that were told. A new one need not be younger: its time is that of its event, which may have come late.
+    exemplars: Vec<Told>,
 }
+
+/// What tells an exemplar from another of its series: when it was measured, and in which span.
+type Told = (u64, Vec<u8>);
 
 enum Total {
     Number(Option<Value>),
@@ -123,7 +128,12 @@ impl Filed {
 
 impl Last {
     fn of_number(point: &NumberDataPoint) -> Self {
-        Self { start: point.start_time_unix_nano, time: point.time_unix_nano, total: Total::Number(point.value) }
+        Self {
+            start: point.start_time_unix_nano,
+            time: point.time_unix_nano,
+            total: Total::Number(point.value),
+            exemplars: point.exemplars.iter().map(told).collect(),
+        }
     }
 
     fn of_histogram(point: &HistogramDataPoint) -> Self {
@@ -133,7 +143,8 @@ impl Last {
             buckets: point.bucket_counts.clone(),
             bounds: point.explicit_bounds.clone(),
         };
-        Self { start: point.start_time_unix_nano, time: point.time_unix_nano, total }
+        let exemplars = point.exemplars.iter().map(told).collect();
+        Self { start: point.start_time_unix_nano, time: point.time_unix_nano, total, exemplars }
     }
 }
 
@@ -183,7 +194,7 @@ fn subtract_number(point: &mut NumberDataPoint, last: &Last) -> bool {
     };
     point.value = Some(delta);
     point.start_time_unix_nano = last.time;
-    keep_newer(&mut point.exemplars, last.time);
+    leave_untold(&mut point.exemplars, last);
     changed
 }
 
@@ -205,13 +216,17 @@ fn subtract_histogram(point: &mut HistogramDataPoint, last: &Last) -> bool {
         *now -= before;
     }
     point.start_time_unix_nano = last.time;
-    keep_newer(&mut point.exemplars, last.time);
+    leave_untold(&mut point.exemplars, last);
     changed
 }
 
-/// An interval's exemplars are those measured in it.
-fn keep_newer(exemplars: &mut Vec<Exemplar>, since: u64) {
-    exemplars.retain(|exemplar| exemplar.time_unix_nano > since);
+/// An interval's exemplars are those that came in it.
+fn leave_untold(exemplars: &mut Vec<Exemplar>, last: &Last) {
+    exemplars.retain(|exemplar| !last.exemplars.contains(&told(exemplar)));
+}
+
+fn told(exemplar: &Exemplar) -> Told {
+    (exemplar.time_unix_nano, exemplar.span_id.clone())
 }
 
 fn metric_key(scope: Option<&InstrumentationScope>, metric: &Metric) -> Vec<u8> {
@@ -349,14 +364,14 @@ mod tests {
         };
         let mut filed = Filed::default();
         filed.replace(&request(vec![("seconds", histogram(10, 20, 3, 5.0, [1, 1, 1], &[15]))]));
-        let later = request(vec![("seconds", histogram(10, 30, 5, 8.5, [2, 1, 2], &[15, 25]))]);
+        let later = request(vec![("seconds", histogram(10, 30, 5, 8.5, [2, 1, 2], &[15, 25, 12]))]);
         let [Data::Histogram(delta)] = &data(&filed.delta(&later))[..] else { panic!("a histogram") };
         assert_eq!(delta.aggregation_temporality, DELTA);
         let point = &delta.data_points[0];
         assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (20, 30));
         assert_eq!((point.count, point.sum, &point.bucket_counts[..]), (2, Some(3.5), &[1, 0, 1][..]));
         assert_eq!((point.min, point.max), (None, None));
-        assert_eq!(point.exemplars.iter().map(|e| e.time_unix_nano).collect::<Vec<_>>(), [25]);
+        assert_eq!(point.exemplars.iter().map(|e| e.time_unix_nano).collect::<Vec<_>>(), [25, 12]);
     }
 
     fn delta_of(data_points: Vec<NumberDataPoint>) -> Data {
