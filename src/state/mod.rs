@@ -12,6 +12,7 @@ mod requests;
 mod series;
 mod sessions;
 mod skills;
+mod span;
 mod store;
 mod window;
 
@@ -20,8 +21,9 @@ pub use breakers::{BreakerSummary, LatencyPercentiles};
 pub use outbox::{MemoryShelf, Orders, Outbox};
 pub use requests::{EndedRequest, Request, Requests};
 pub(crate) use series::{SeriesTotals, StoredSeries, StoredValue};
-pub use sessions::{Ended, EndedStatus, Session, Sessions, SpanIds, SpanValue, StartError};
+pub use sessions::{Ended, EndedStatus, Session, Sessions, SpanValue, StartError};
 pub use skills::{Invocation, Skills};
+pub use span::SpanIds;
 pub use store::StoreError;
 
 use std::path::Path;

@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanId, TraceId};
 use rusqlite::{Row, params};
 
-use super::sessions::{SpanIds, StartError};
+use super::sessions::StartError;
+use super::span::SpanIds;
 use super::store::{Store, StoreError};
 use crate::config;
 
@@ -258,12 +258,7 @@ fn read_request(row: &Row<'_>) -> Result<Request, rusqlite::Error> {
         operation: row.get(2)?,
         start_ns: row.get(3)?,
         opened_ms: row.get(4)?,
-        span: SpanIds {
-            trace_id: TraceId::from_bytes(row.get(5)?),
-            span_id: SpanId::from_bytes(row.get(6)?),
-            parent: row.get::<_, Option<[u8; 8]>>(7)?.map(SpanId::from_bytes),
-            sampled: row.get(8)?,
-        },
+        span: SpanIds::read(row, 5)?,
         span_elsewhere: row.get(9)?,
     })
 }
@@ -275,17 +270,14 @@ fn read_ended(row: &Row<'_>) -> Result<EndedRequest, rusqlite::Error> {
         operation: row.get(2)?,
         start_ns: row.get(3)?,
         end_ns: row.get(4)?,
-        span: SpanIds {
-            trace_id: TraceId::from_bytes(row.get(5)?),
-            span_id: SpanId::from_bytes(row.get(6)?),
-            parent: None,
-            sampled: row.get(7)?,
-        },
+        span: SpanIds::read_ended(row, 5)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{SpanId, TraceId};
+
     use super::*;
 
     fn requests(store: &Store, most: usize) -> Requests {

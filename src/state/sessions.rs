@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 use rusqlite::{Row, params};
 
+use super::span::SpanIds;
 use super::store::{Store, StoreError};
 use crate::config;
 
@@ -45,27 +45,6 @@ pub enum SpanValue {
     Int(i64),
     /// A string.
     Text(String),
-}
-
-/// The ids of a session's span, and the sampling decision that was taken with them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SpanIds {
-    /// The trace.
-    pub trace_id: TraceId,
-    /// The span.
-    pub span_id: SpanId,
-    /// The span that it is under, in another process.
-    pub parent: Option<SpanId>,
-    /// Whether the trace is kept.
-    pub sampled: bool,
-}
-
-impl SpanIds {
-    /// The span as OpenTelemetry knows it.
-    pub fn context(&self) -> SpanContext {
-        let flags = if self.sampled { TraceFlags::SAMPLED } else { TraceFlags::NOT_SAMPLED };
-        SpanContext::new(self.trace_id, self.span_id, flags, false, TraceState::NONE)
-    }
 }
 
 /// A session that ended.
@@ -402,12 +381,7 @@ fn read_session(row: &Row<'_>) -> Result<Session, rusqlite::Error> {
         last_event_ns: row.get(5)?,
         heard_ms: row.get(6)?,
         stored_ms: row.get(6)?,
-        span: SpanIds {
-            trace_id: TraceId::from_bytes(row.get(7)?),
-            span_id: SpanId::from_bytes(row.get(8)?),
-            parent: row.get::<_, Option<[u8; 8]>>(9)?.map(SpanId::from_bytes),
-            sampled: row.get(10)?,
-        },
+        span: SpanIds::read(row, 7)?,
         span_elsewhere: row.get(11)?,
         // Attributes only adorn a span: a row that cannot be read must not cost the session.
         attributes: serde_json::from_str(&attributes).unwrap_or_default(),
@@ -421,17 +395,14 @@ fn read_ended(row: &Row<'_>) -> Result<Ended, rusqlite::Error> {
         start_ns: row.get(2)?,
         end_ns: row.get(3)?,
         status: EndedStatus::from_name(&row.get::<_, String>(4)?),
-        span: SpanIds {
-            trace_id: TraceId::from_bytes(row.get(5)?),
-            span_id: SpanId::from_bytes(row.get(6)?),
-            parent: None,
-            sampled: row.get(7)?,
-        },
+        span: SpanIds::read_ended(row, 5)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{SpanId, TraceId};
+
     use super::*;
 
     fn session(number: u32) -> Session {
