@@ -78,7 +78,9 @@ fn what_is_acknowledged_before_a_stop_is_delivered_before_its_end() {
     yard.start();
     let sent = yard.call(600);
     let started = std::time::Instant::now();
-    yard.bridge.as_mut().unwrap().stop();
+    yard.bridge.take().unwrap().stop();
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(yard.taken(), sent);
+    yard.start();
+    assert_eq!(yard.book().items("spans", "queued"), 0.0, "nothing waits that was delivered");
 }

@@ -90,6 +90,15 @@ impl Yard {
     }
 }
 
+/// Whatever a test was about, the books are balanced in the end.
+impl Drop for Yard {
+    fn drop(&mut self) {
+        if let (Some(bridge), false) = (&self.bridge, std::thread::panicking()) {
+            bridge.samples();
+        }
+    }
+}
+
 fn call() -> Value {
     json!({
         "event_type": "llm_call", "provider": "p", "model": "m", "duration_seconds": 0.25, "input_tokens": 3,
@@ -97,21 +106,14 @@ fn call() -> Value {
     })
 }
 
-/// What one scrape tells of the push. Making one fails where it does not balance.
+/// What one scrape tells of the push.
 #[derive(Debug)]
 pub(crate) struct Book(BTreeMap<String, f64>);
 
 impl Book {
     fn of(samples: &BTreeMap<String, f64>) -> Self {
         let of_push = |name: &str| name.starts_with("bridge_push_") || name.starts_with("bridge_outbox_");
-        let book = Self(samples.iter().filter(|(name, _)| of_push(name)).map(|(n, v)| (n.clone(), *v)).collect());
-        for signal in ["metrics", "spans"] {
-            let ends = ["taken", "rejected", "superseded", "dropped"];
-            let ended: f64 = ends.iter().map(|outcome| book.items(signal, outcome)).sum();
-            assert_eq!(book.items(signal, "queued"), ended + book.waiting(signal), "{signal} in {book:#?}");
-            assert_eq!(book.waiting(signal) == 0.0, book.bytes(signal) == 0.0, "{signal} in {book:#?}");
-        }
-        book
+        Self(samples.iter().filter(|(name, _)| of_push(name)).map(|(n, v)| (n.clone(), *v)).collect())
     }
 
     pub(crate) fn items(&self, signal: &str, outcome: &str) -> f64 {

@@ -1,10 +1,14 @@
 //! A small OTLP collector: a real gRPC server on loopback that keeps what it gets and answers as told.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::future::{Either, Ready, ready};
+use mcp_otel_bridge::telemetry::push::Signal;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -20,10 +24,11 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, Sum};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Server, ServerTlsConfig};
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
 /// How one request is answered.
 pub enum Answer {
@@ -35,7 +40,12 @@ pub enum Answer {
     After(Duration),
     /// Never.
     Hang,
+    /// Taken, and yet never answered.
+    TakenAndHang,
 }
+
+/// How a proxy before the collector turns a request away: an HTTP status, and a Retry-After if there is one.
+pub type TurnedAway = (u16, Option<&'static str>);
 
 /// One request as it came in.
 pub struct Got<R> {
@@ -44,8 +54,10 @@ pub struct Got<R> {
     pub peer: Option<SocketAddr>,
     pub headers: MetadataMap,
     pub request: R,
-    /// Whether it was answered with success, in whole or in part.
+    /// Whether it was taken, in whole or in part.
     pub taken: bool,
+    /// How it was answered, if it was: so many items rejected, or refused with that code.
+    pub answer: Option<Result<u64, Code>>,
 }
 
 /// What the collector has seen. It outlives the server, which may be killed and come back.
@@ -55,6 +67,12 @@ pub struct Seen {
     pub spans: Vec<Got<ExportTraceServiceRequest>>,
     /// The answers to the next requests; success when there are none.
     pub answers: VecDeque<Answer>,
+    /// The answers to the next requests of one signal, where there are none for either.
+    answers_to: [VecDeque<Answer>; 2],
+    /// How a proxy turns the next requests away, before the collector sees them.
+    pub proxy: VecDeque<TurnedAway>,
+    /// When it turned one away.
+    pub turned_away: Vec<Instant>,
     /// The most items that a request may have, and the answer to a larger one.
     pub most: Option<(usize, Status)>,
 }
@@ -72,6 +90,11 @@ impl Seen {
         let requests = self.spans.iter().filter(|got| got.taken);
         let scopes = requests.flat_map(|got| &got.request.resource_spans).flat_map(|r| &r.scope_spans);
         scopes.flat_map(|s| &s.spans).cloned().collect()
+    }
+
+    /// The answers to the next requests of that signal.
+    pub fn answers_to(&mut self, signal: Signal) -> &mut VecDeque<Answer> {
+        &mut self.answers_to[usize::from(signal == Signal::Spans)]
     }
 }
 
@@ -98,26 +121,51 @@ pub fn points(request: &ExportMetricsServiceRequest) -> Vec<(String, String, u64
 struct Service(Arc<Mutex<Seen>>);
 
 impl Service {
-    /// The items to reject of so many, or the failure.
-    async fn answer(&self, items: usize) -> Result<i64, Status> {
-        let answer = {
+    /// Notes a request of so many items, which `got` puts among those that came; the items to reject, or the failure.
+    async fn answer<R>(
+        &self,
+        signal: Signal,
+        items: usize,
+        request: Request<R>,
+        got: fn(&mut Seen) -> &mut Vec<Got<R>>,
+    ) -> Result<i64, Status> {
+        let peer = request.remote_addr();
+        let (headers, _, request) = request.into_parts();
+        let (index, answer) = {
             let mut seen = self.0.lock().unwrap();
-            if let Some((most, status)) = &seen.most
-                && items > *most
-            {
-                return Err(status.clone());
-            }
-            seen.answers.pop_front()
+            let came = Got { at: Instant::now(), peer, headers, request, taken: false, answer: None };
+            got(&mut seen).push(came);
+            let answer = match &seen.most {
+                Some((most, status)) if items > *most => Some(Answer::Status(status.clone())),
+                _ => seen.answers.pop_front().or_else(|| seen.answers_to(signal).pop_front()),
+            };
+            (got(&mut seen).len() - 1, answer)
         };
-        match answer {
-            None => Ok(0),
-            Some(Answer::Partial(rejected)) => Ok(rejected),
-            Some(Answer::Status(status)) => Err(status),
+        let (taken, answer) = match answer {
+            None => (true, Some(Ok(0))),
+            Some(Answer::Partial(rejected)) => (true, Some(Ok(rejected))),
+            Some(Answer::Status(status)) => (false, Some(Err(status))),
             Some(Answer::After(time)) => {
                 tokio::time::sleep(time).await;
-                Ok(0)
+                (true, Some(Ok(0)))
             }
-            Some(Answer::Hang) => std::future::pending().await,
+            Some(Answer::Hang) => (false, None),
+            Some(Answer::TakenAndHang) => (true, None),
+        };
+        {
+            let mut seen = self.0.lock().unwrap();
+            let told = |answer: &Result<i64, Status>| match answer {
+                Ok(rejected) => Ok(*rejected as u64),
+                Err(status) => Err(status.code()),
+            };
+            // Whoever looks may have taken the requests out by now.
+            if let Some(came) = got(&mut seen).get_mut(index) {
+                (came.taken, came.answer) = (taken, answer.as_ref().map(told));
+            }
+        }
+        match answer {
+            Some(answer) => answer,
+            None => std::future::pending().await,
         }
     }
 }
@@ -128,17 +176,8 @@ impl MetricsService for Service {
         &self,
         request: Request<ExportMetricsServiceRequest>,
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
-        let peer = request.remote_addr();
-        let (headers, _, request) = request.into_parts();
-        let at = Instant::now();
-        let items = points(&request).len();
-        let index = {
-            let mut seen = self.0.lock().unwrap();
-            seen.metrics.push(Got { at, peer, headers, request, taken: false });
-            seen.metrics.len() - 1
-        };
-        let rejected = self.answer(items).await?;
-        self.0.lock().unwrap().metrics[index].taken = true;
+        let items = points(request.get_ref()).len();
+        let rejected = self.answer(Signal::Metrics, items, request, |seen| &mut seen.metrics).await?;
         let partial_success = (rejected > 0).then(|| ExportMetricsPartialSuccess {
             rejected_data_points: rejected,
             error_message: "too old".to_owned(),
@@ -153,20 +192,46 @@ impl TraceService for Service {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let peer = request.remote_addr();
-        let (headers, _, request) = request.into_parts();
-        let at = Instant::now();
-        let items = request.resource_spans.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).sum();
-        let index = {
-            let mut seen = self.0.lock().unwrap();
-            seen.spans.push(Got { at, peer, headers, request, taken: false });
-            seen.spans.len() - 1
-        };
-        let rejected = self.answer(items).await?;
-        self.0.lock().unwrap().spans[index].taken = true;
+        let scopes = request.get_ref().resource_spans.iter().flat_map(|r| &r.scope_spans);
+        let items = scopes.map(|s| s.spans.len()).sum();
+        let rejected = self.answer(Signal::Spans, items, request, |seen| &mut seen.spans).await?;
         let partial_success = (rejected > 0)
             .then(|| ExportTracePartialSuccess { rejected_spans: rejected, error_message: "too old".to_owned() });
         Ok(Response::new(ExportTraceServiceResponse { partial_success }))
+    }
+}
+
+/// What stands before the collector: a proxy that turns requests away as HTTP does, without a word of gRPC.
+#[derive(Clone)]
+struct Proxy<S> {
+    service: Service,
+    inner: S,
+}
+
+impl<S> tower::Service<http::Request<Body>> for Proxy<S>
+where
+    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Either<Ready<Result<S::Response, S::Error>>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let mut seen = self.service.0.lock().unwrap();
+        let Some((status, retry_after)) = seen.proxy.pop_front() else {
+            drop(seen);
+            return Either::Right(self.inner.call(request));
+        };
+        seen.turned_away.push(Instant::now());
+        let mut response = http::Response::builder().status(status);
+        if let Some(retry_after) = retry_after {
+            response = response.header("retry-after", retry_after);
+        }
+        Either::Left(ready(Ok(response.body(Body::empty()).unwrap())))
     }
 }
 
@@ -196,7 +261,16 @@ impl Collector {
     pub fn come_back(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (service, tls) = (self.service.clone(), self.tls.clone());
-        let socket = runtime.block_on(async { tokio::net::TcpListener::bind(self.address).await }).unwrap();
+        // The port may have been given to a connection of somebody else's meanwhile, for as long as that lasts.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let socket = loop {
+            match runtime.block_on(async { tokio::net::TcpListener::bind(self.address).await }) {
+                Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                bound => break bound.unwrap(),
+            }
+        };
         self.address = socket.local_addr().unwrap();
         runtime.spawn(async move {
             let mut server = Server::builder();
@@ -204,8 +278,9 @@ impl Collector {
                 server = server.tls_config(tls).unwrap();
             }
             let metrics = MetricsServiceServer::new(service.clone()).accept_compressed(Gzip);
-            let traces = TraceServiceServer::new(service).accept_compressed(Gzip);
-            let router = server.add_service(metrics).add_service(traces);
+            let traces = TraceServiceServer::new(service.clone()).accept_compressed(Gzip);
+            let proxy = tower::layer::layer_fn(move |inner| Proxy { service: service.clone(), inner });
+            let router = server.layer(proxy).add_service(metrics).add_service(traces);
             router.serve_with_incoming(TcpListenerStream::new(socket)).await.unwrap();
         });
         self.runtime = Some(runtime);
@@ -235,6 +310,23 @@ impl Collector {
     /// Answers the next requests so.
     pub fn then(&self, answers: impl IntoIterator<Item = Answer>) {
         self.seen(|seen| seen.answers.extend(answers));
+    }
+
+    /// Answers the next requests of that signal so.
+    pub fn then_to(&self, signal: Signal, answers: impl IntoIterator<Item = Answer>) {
+        self.seen(|seen| seen.answers_to(signal).extend(answers));
+    }
+
+    /// Serves on another port, so that whoever still knows the old one finds nobody there.
+    pub fn move_on(&mut self) {
+        self.kill();
+        self.address.set_port(0);
+        self.come_back();
+    }
+
+    /// Whether it can be reached.
+    pub fn is_up(&self) -> bool {
+        self.runtime.is_some()
     }
 }
 

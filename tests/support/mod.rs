@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test uses what it needs of this")]
 
+pub mod books;
 pub mod collector;
 pub mod events;
 pub mod files;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use mcp_otel_bridge::Bridge;
 use mcp_otel_bridge::expose::exposition::Format;
 
+use super::books::assert_balanced;
+
 /// An exemplar as printed: where it leads, and what was measured there.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PrintedExemplar {
@@ -26,6 +28,7 @@ impl Samples {
         Self::parse(&bridge.render(Format::OpenMetrics100).unwrap())
     }
 
+    /// The samples of a scrape, in which the bridge's own books must be balanced.
     pub fn parse(text: &str) -> Self {
         let mut samples = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -46,6 +49,7 @@ impl Samples {
                 samples.exemplars.insert(key.to_owned(), exemplar);
             }
         }
+        assert_balanced(samples.values.iter().map(|(key, value)| (key.as_str(), *value)));
         samples
     }
 

@@ -5,6 +5,9 @@
 
 #![allow(dead_code, reason = "each test uses what it needs of this")]
 
+#[allow(clippy::duplicate_mod, reason = "some tests use it by other ways too")]
+#[path = "../books.rs"]
+pub mod books;
 pub mod bridge;
 pub mod client;
 pub mod dice;

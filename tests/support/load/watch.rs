@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value as Number;
 
+use super::books::unbalanced;
 use super::ledger::key;
 
 /// No more faults of one watch are kept.
@@ -100,33 +101,9 @@ impl Shown {
         shown
     }
 
-    /// The sum of the samples that this label has such a value in.
-    fn sum(&self, name: &str, label: &str) -> f64 {
-        let all = self.rising.iter().chain(&self.levels);
-        all.filter(|(key, _)| key.starts_with(name) && key.contains(label)).map(|(_, value)| value).sum()
-    }
-
     /// What is wrong with the bridge's own books.
     pub fn unbalanced(&self) -> Vec<String> {
-        let mut wrong = Vec::new();
-        for source in ["http", "grpc"] {
-            let of = |name: &str| self.sum(&format!("bridge_events_{name}_total{{"), &format!("source=\"{source}\""));
-            let (received, settled) = (of("received"), of("accepted") + of("duplicate") + of("rejected"));
-            if received != settled {
-                wrong.push(format!("of {source}, {received} events were received and {settled} accounted for"));
-            }
-        }
-        for signal in ["metrics", "spans"] {
-            let of = |outcome: &str| key("bridge_push_items_total", &[("outcome", outcome), ("signal", signal)]);
-            let items = |outcome: &str| self.rising.get(&of(outcome)).copied().unwrap_or_default();
-            let waiting = self.sum("bridge_outbox_items{", &format!("signal=\"{signal}\""));
-            let met: f64 = ["taken", "rejected", "superseded", "dropped"].map(items).iter().sum();
-            if items("queued") != met + waiting {
-                let queued = items("queued");
-                wrong.push(format!("of {signal}, {queued} items were queued, {met} met an end and {waiting} wait"));
-            }
-        }
-        wrong
+        unbalanced(self.rising.iter().chain(&self.levels).map(|(key, value)| (key.as_str(), *value)))
     }
 }
 

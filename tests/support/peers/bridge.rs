@@ -7,6 +7,7 @@ use std::process::{Command, ExitStatus};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::books::assert_balanced;
 use super::collector::Collector;
 use super::http::{self, Answer};
 use super::process::Process;
@@ -133,16 +134,17 @@ impl Bridge {
         answer
     }
 
-    /// The samples on `/metrics`, as they are written.
+    /// The samples on `/metrics`, as they are written. The bridge's own books are balanced in each scrape.
     pub fn samples(&self) -> BTreeMap<String, f64> {
         let text = self.scrape(TEXT_004).body;
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines
-            .map(|line| {
-                let (series, value) = line.rsplit_once(' ').unwrap();
-                (series.to_owned(), value.parse().unwrap())
-            })
-            .collect()
+        let samples = lines.map(|line| {
+            let (series, value) = line.rsplit_once(' ').unwrap();
+            (series.to_owned(), value.parse().unwrap())
+        });
+        let samples: BTreeMap<String, f64> = samples.collect();
+        assert_balanced(samples.iter().map(|(series, value)| (series.as_str(), *value)));
+        samples
     }
 
     /// Asks it to stop; it must do so in good order.

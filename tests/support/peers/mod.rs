@@ -6,6 +6,9 @@
 // Each test file uses a part of this.
 #![allow(dead_code)]
 
+#[allow(clippy::duplicate_mod, reason = "some tests use it by other ways too")]
+#[path = "../books.rs"]
+pub mod books;
 pub mod bridge;
 pub mod collector;
 pub mod everything;
