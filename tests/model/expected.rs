@@ -35,6 +35,10 @@ pub struct Model {
     requests: Vec<(String, String, usize, bool)>,
     breakers: BTreeMap<String, Breaker>,
     last: Option<Value>,
+    /// The ids of the last events that are told of by a span each, in their order.
+    spans: Vec<String>,
+    /// The event at hand is.
+    has_span: bool,
 }
 
 /// The moment so many seconds after the first one.
@@ -99,13 +103,23 @@ impl Model {
         if matches!(step.kind, Kind::Again) {
             return self.last.clone();
         }
+        self.has_span = false;
         let mut event = self.take_new(step, tick)?;
-        event["event_id"] = format!("{tick:08x}-0000-4000-8000-000000000000").into();
+        let id = format!("{tick:08x}-0000-4000-8000-000000000000");
+        if self.has_span {
+            self.spans.push(id.clone());
+        }
+        event["event_id"] = id.into();
         if event.get("timestamp").is_none() {
             event["timestamp"] = time(tick).into();
         }
         self.last = Some(event.clone());
         Some(event)
+    }
+
+    /// The ids of the events that are told of by spans, since the last time.
+    pub fn take_spans(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.spans)
     }
 
     fn take_new(&mut self, step: Step, tick: usize) -> Option<Value> {
@@ -134,6 +148,7 @@ impl Model {
                 let end = if other == 1 && session.start > 0 { session.start - 1 } else { end };
                 let component = session.component.clone();
                 if session.end.is_none() {
+                    self.has_span = true;
                     let status = if failed { "error" } else { "success" };
                     self.add("session_end_total", &[("component_name", &component), ("status", status)], 1.0);
                     if end >= session.start {
@@ -213,6 +228,7 @@ impl Model {
                 json!({"event_type": "circuit_breaker_state", "component": named, "state": STATES[other]})
             }
             Kind::Request => {
+                self.has_span = true;
                 self.add("mcp_hub_requests_total", &[("agent", &named), ("operation", &other_named)], 1.0);
                 self.request_ends(&named, &other_named, failed, Some(length(number)));
                 json!({"event_type": "request", "agent": named, "operation": other_named,
@@ -229,6 +245,7 @@ impl Model {
                 let index = number % self.requests.len().max(1);
                 let (agent, operation, start, open) = self.requests.get(index)?.clone();
                 if open {
+                    self.has_span = true;
                     self.add("mcp_hub_active_operations", &[("agent", &agent)], -1.0);
                     self.request_ends(&agent, &operation, failed, Some((tick - start) as f64));
                     self.requests[index].3 = false;
@@ -237,6 +254,7 @@ impl Model {
                     "operation": operation, "error_type": error})
             }
             Kind::LlmCall => {
+                self.has_span = true;
                 self.add("mcp_hub_llm_api_calls_total", &[("provider", &named), ("model", &other_named)], 1.0);
                 let pairs = [
                     ("gen_ai_operation_name", "chat"),
@@ -275,6 +293,7 @@ impl Model {
                 json!({"event_type": "retry", "service": named, "attempt": number + 1, "exhausted": flag})
             }
             Kind::Operation => {
+                self.has_span = true;
                 let side = if number.is_multiple_of(2) { "server" } else { "client" };
                 let error = error.map(|error| ("error_type", error));
                 let pairs = [

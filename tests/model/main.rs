@@ -4,8 +4,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod act;
 mod crashes;
 mod expected;
+mod kills;
+mod line;
+#[path = "../support/load/mod.rs"]
+mod load;
+mod pushed;
+mod run;
 mod step;
 #[path = "../support/mod.rs"]
 mod support;
