@@ -11,6 +11,7 @@
 mod collector;
 #[path = "../support/load/mod.rs"]
 mod load;
+mod pushes;
 mod spans;
 
 use std::sync::Mutex;
@@ -19,10 +20,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use collector::Collector;
 use load::bridge::Bridge;
-use load::client::{Common, under_load};
+use load::client::{Common, Sent, under_load};
 use load::dice::Dice;
 use load::watch::{Shown, Watch, differences};
-use spans::{Arrived, Came};
+use pushes::Pushes;
 
 const KILLS: usize = 20;
 /// From so many kills on, it is the long mode.
@@ -42,31 +43,59 @@ const SHOWN: usize = 12;
 /// What a scrape asks for: each format in turn.
 const FORMATS: [&str; 2] = ["text/plain;version=0.0.4", "application/openmetrics-text;version=1.0.0"];
 
+/// The least kills of a run with settings of its own, and of how many of the others it has one.
+const FEW: usize = 6;
+const SHARE: usize = 5;
+
 #[test]
 fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
-    let number = |name: &str| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    let kills = number("CRASH_KILLS").map_or(KILLS, |kills| kills as usize);
+    let sent = crash(kills(), &[], Pushes::of_totals());
+    // Where other work keeps the machine busy, a short run proves the same at a lower rate.
+    assert!(sent.rate >= RATE || kills() < LONG, "only {} events a second", sent.rate);
+}
+
+#[test]
+fn kills_lose_nothing_where_no_commit_waits_for_the_disk_and_changes_are_pushed() {
+    for (durability, pushes) in [("normal", Pushes::of_changes()), ("off", Pushes::of_totals())] {
+        crash((kills() / SHARE).max(FEW), &[("MCP_OTEL_BRIDGE_DURABILITY", durability), pushes.temporality()], pushes);
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap())
+}
+
+fn kills() -> usize {
+    number("CRASH_KILLS").map_or(KILLS, |kills| kills as usize)
+}
+
+/// Kills a bridge with these settings so many times, under load, and checks what everybody saw.
+fn crash(kills: usize, settings: &[(&str, &str)], mut pushes: Pushes) -> Sent {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
     let seed = number("CRASH_SEED").unwrap_or(now.as_nanos() as u64);
-    println!("{kills} kills with CRASH_SEED={seed}");
+    println!("{kills} kills with {settings:?} and CRASH_SEED={seed}");
     let mut dice = Dice::new(seed);
     let mut collector = Collector::start();
     let mut bridge = Bridge::pushing_to(&collector.endpoint(), dice.next());
+    settings.iter().for_each(|(name, value)| bridge.set(name, value));
     bridge.start();
 
     let common = Common::new(bridge.address);
     let scrapes = Mutex::new(Watch::new("scrape"));
-    let mut pushes = Pushes::default();
     let started = Instant::now();
+    // How often something ended that may have had a request under way.
+    let mut cuts = 0;
     let sent = std::thread::scope(|scope| {
         let scraper = scope.spawn(|| scrape(&common, &scrapes));
         let sent = under_load(&common, dice.next(), AIM, || {
             let (away, back) = (kills / 3, kills / 3 + kills.div_ceil(5));
             for kill in 0..kills {
                 end_somewhen(&mut bridge, &mut dice);
+                cuts += 1;
                 pushes.take(&collector);
                 if kill == away {
                     collector.kill();
+                    cuts += 1;
                 }
                 if kill == back {
                     collector.come_back();
@@ -76,6 +105,7 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
             }
             if kills > 0 {
                 bridge.kill();
+                cuts += 1;
                 bridge.start();
             }
             std::thread::sleep(LAST);
@@ -87,7 +117,7 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
             let shown = scrapes.lock().unwrap().last().clone();
             let all_spans = pushes.spans.count() >= sent.ledger.spans.len();
             let agrees = |shown: &Shown| differences(shown, &expected).is_empty();
-            if all_spans && agrees(&shown) && agrees(pushes.watch.last()) {
+            if all_spans && agrees(&shown) && agrees(pushes.shown()) {
                 break;
             }
             std::thread::sleep(SCRAPE);
@@ -103,7 +133,7 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
         sent.rate,
         common.retries.load(Ordering::SeqCst),
         scrapes.lock().unwrap().looks,
-        pushes.watch.looks,
+        pushes.looks(),
         pushes.spans.count(),
         pushes.spans.repeated(),
         bridge.memory("VmHWM"),
@@ -113,18 +143,17 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
     let expected = sent.ledger.samples();
     let faults = [
         ("on /metrics, while it went on", scrapes.faults.clone()),
-        ("in what was pushed, while it went on", pushes.watch.faults.clone()),
+        ("in what was pushed, while it went on", pushes.faults(cuts)),
         ("on /metrics, in the end", differences(scrapes.last(), &expected)),
-        ("in the last push", differences(pushes.watch.last(), &expected)),
-        ("in the spans", pushes.spans.faults(&sent.ledger.spans, &sent.told, &bridge.starts)),
+        ("in the last push", differences(pushes.shown(), &expected)),
+        ("in the spans", pushes.spans.faults(&sent.ledger.spans, &sent.told, cuts)),
     ];
     for (what, faults) in faults.iter().filter(|(_, faults)| !faults.is_empty()) {
         println!("{} faults {what}:", faults.len());
         faults.iter().take(SHOWN).for_each(|fault| println!("    {fault}"));
     }
-    assert!(faults.iter().all(|(_, faults)| faults.is_empty()), "see above; CRASH_SEED={seed}");
-    // Where other work keeps the machine busy, a short run proves the same at a lower rate.
-    assert!(sent.rate >= RATE || kills < LONG, "only {} events a second", sent.rate);
+    assert!(faults.iter().all(|(_, faults)| faults.is_empty()), "see above; {settings:?}, CRASH_SEED={seed}");
+    sent
 }
 
 /// Kills it after a while, sometimes in the middle of its start or right after; or asks it to stop, under full load.
@@ -165,34 +194,5 @@ fn scrape(common: &Common, watch: &Mutex<Watch>) {
             watch.look(shown);
         }
         std::thread::sleep(SCRAPE);
-    }
-}
-
-/// What the collector got, looked at once and then let go.
-struct Pushes {
-    watch: Watch,
-    spans: Arrived,
-    metrics_taken: usize,
-    spans_taken: usize,
-}
-
-impl Default for Pushes {
-    fn default() -> Self {
-        Self { watch: Watch::new("push"), spans: Arrived::default(), metrics_taken: 0, spans_taken: 0 }
-    }
-}
-
-impl Pushes {
-    fn take(&mut self, collector: &Collector) {
-        let (metrics, spans) = collector.seen(|seen| {
-            let metrics = seen.metrics[self.metrics_taken..].iter_mut().map(|got| std::mem::take(&mut got.request));
-            let spans = seen.spans[self.spans_taken..].iter_mut();
-            let spans = spans.map(|got| (Came { at: got.at, over: got.peer }, std::mem::take(&mut got.request)));
-            (metrics.collect::<Vec<_>>(), spans.collect::<Vec<_>>())
-        });
-        self.metrics_taken += metrics.len();
-        self.spans_taken += spans.len();
-        metrics.iter().for_each(|request| self.watch.look(Shown::of_push(request)));
-        spans.iter().for_each(|(came, request)| self.spans.request(*came, request));
     }
 }

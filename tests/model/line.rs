@@ -38,7 +38,7 @@ pub struct Walk {
 #[derive(Debug, Clone)]
 struct Request {
     places: Vec<usize>,
-    over: Option<std::net::SocketAddr>,
+    over: usize,
     /// So many of it were taken and rejected, where it was answered for good.
     settles: Option<(usize, usize)>,
 }
@@ -80,7 +80,7 @@ impl Line {
             Some(Err(TOO_LARGE)) if places.len() == 1 => Some((0, 1)),
             Some(Err(_)) | None => None,
         };
-        Ok(Request { places, over: got.peer, settles })
+        Ok(Request { places, over: got.connection, settles })
     }
 
     /// Follows the requests in the order in which they came: each begins where the one before has left off, or repeats

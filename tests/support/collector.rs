@@ -1,6 +1,6 @@
 //! A small OTLP collector: a real gRPC server on loopback that keeps what it gets and answers as told.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, Sum};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
@@ -50,8 +51,8 @@ pub type TurnedAway = (u16, Option<&'static str>);
 /// One request as it came in.
 pub struct Got<R> {
     pub at: Instant,
-    /// The other end of the connection that it came over.
-    pub peer: Option<SocketAddr>,
+    /// The number of the connection that it came over; each has one of its own.
+    pub connection: usize,
     pub headers: MetadataMap,
     pub request: R,
     /// Whether it was taken, in whole or in part.
@@ -67,6 +68,10 @@ pub struct Seen {
     pub spans: Vec<Got<ExportTraceServiceRequest>>,
     /// The answers to the next requests; success when there are none.
     pub answers: VecDeque<Answer>,
+    /// The numbers of the last connections from each address.
+    connections: HashMap<SocketAddr, usize>,
+    /// How many connections there were.
+    connected: usize,
     /// The answers to the next requests of one signal, where there are none for either.
     answers_to: [VecDeque<Answer>; 2],
     /// How a proxy turns the next requests away, before the collector sees them.
@@ -121,6 +126,14 @@ pub fn points(request: &ExportMetricsServiceRequest) -> Vec<(String, String, u64
 struct Service(Arc<Mutex<Seen>>);
 
 impl Service {
+    /// Numbers a connection. Somebody may have had the same port before.
+    fn number(&self, peer: SocketAddr) {
+        let mut seen = self.0.lock().unwrap();
+        seen.connected += 1;
+        let number = seen.connected;
+        seen.connections.insert(peer, number);
+    }
+
     /// Notes a request of so many items, which `got` puts among those that came; the items to reject, or the failure.
     async fn answer<R>(
         &self,
@@ -129,11 +142,12 @@ impl Service {
         request: Request<R>,
         got: fn(&mut Seen) -> &mut Vec<Got<R>>,
     ) -> Result<i64, Status> {
-        let peer = request.remote_addr();
+        let peer = request.remote_addr().unwrap();
         let (headers, _, request) = request.into_parts();
         let (index, answer) = {
             let mut seen = self.0.lock().unwrap();
-            let came = Got { at: Instant::now(), peer, headers, request, taken: false, answer: None };
+            let connection = seen.connections[&peer];
+            let came = Got { at: Instant::now(), connection, headers, request, taken: false, answer: None };
             got(&mut seen).push(came);
             let answer = match &seen.most {
                 Some((most, status)) if items > *most => Some(Answer::Status(status.clone())),
@@ -260,7 +274,7 @@ impl Collector {
     /// Serves, on the same port as before.
     pub fn come_back(&mut self) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (service, tls) = (self.service.clone(), self.tls.clone());
+        let (service, connecting, tls) = (self.service.clone(), self.service.clone(), self.tls.clone());
         // The port may have been given to a connection of somebody else's meanwhile, for as long as that lasts.
         let deadline = Instant::now() + Duration::from_secs(5);
         let socket = loop {
@@ -281,7 +295,12 @@ impl Collector {
             let traces = TraceServiceServer::new(service.clone()).accept_compressed(Gzip);
             let proxy = tower::layer::layer_fn(move |inner| Proxy { service: service.clone(), inner });
             let router = server.layer(proxy).add_service(metrics).add_service(traces);
-            router.serve_with_incoming(TcpListenerStream::new(socket)).await.unwrap();
+            let connections = TcpListenerStream::new(socket).map(|accepted| {
+                let stream = accepted?;
+                connecting.number(stream.peer_addr()?);
+                Ok::<_, std::io::Error>(stream)
+            });
+            router.serve_with_incoming(connections).await.unwrap();
         });
         self.runtime = Some(runtime);
     }
