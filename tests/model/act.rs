@@ -73,7 +73,7 @@ impl Reply {
                 let details = ErrorDetails::with_retry_info(Some(ASKED));
                 Answer::Status(Status::with_error_details(Code::ResourceExhausted, "later", details))
             }
-            Self::TooLarge => Answer::Status(Status::new(TOO_LARGE, "too large")),
+            Self::TooLarge => Answer::Status(Status::new(TOO_LARGE, "decoded message length too large: found 2 bytes")),
             Self::Hang => Answer::Hang,
             Self::TakenAndHang => Answer::TakenAndHang,
         }
