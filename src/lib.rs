@@ -15,6 +15,7 @@ pub mod wrap;
 
 mod breaker;
 mod bridge;
+mod files;
 mod http_layer;
 mod ingest;
 mod record;

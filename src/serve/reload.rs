@@ -1,8 +1,6 @@
 //! Certificates and tokens are read again when their files change, so that changing them needs no restart.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -11,6 +9,7 @@ use super::auth::Auth;
 use super::stop::Stop;
 use super::tls::Tls;
 use crate::config::{self, Config};
+use crate::files::Files;
 
 /// How often the files are looked at. Looking is cheap, and works on every file system and through the links by which
 /// Kubernetes exchanges the files of a secret all at once.
@@ -29,13 +28,13 @@ impl Reload {
     pub(super) fn new(config: &Config) -> Self {
         let tls = Files::now(config.tls.as_ref().map(Tls::files).unwrap_or_default());
         // The tokens were read with the configuration, who knows when.
-        let tokens = Files { seen: Vec::new(), files: config.auth.files() };
+        let tokens = Files::unseen(config.auth.files());
         Self { tls, tokens, auth: config.auth.clone() }
     }
 
     /// Follows the files until the bridge is to stop.
     pub(super) async fn follow(mut self, tls: Option<Tls>, auth: Auth, mut stop: Stop) {
-        if self.tls.files.is_empty() && self.tokens.files.is_empty() {
+        if self.tls.is_empty() && self.tokens.is_empty() {
             return;
         }
         let mut ticks = interval(LOOK);
@@ -87,57 +86,4 @@ impl Shared {
     pub(super) async fn follow(&self, reload: Reload) {
         reload.follow(self.tls.clone(), self.auth.clone(), self.stop.clone()).await;
     }
-}
-
-/// Files, and what they were when they were last looked at.
-#[derive(Debug)]
-struct Files {
-    files: Vec<PathBuf>,
-    seen: Vec<Option<Identity>>,
-}
-
-impl Files {
-    fn now(files: Vec<PathBuf>) -> Self {
-        let seen = files.iter().map(|path| Identity::of(path)).collect();
-        Self { files, seen }
-    }
-
-    /// Whether any is another one than when this was last asked. It is asked before the files are read: what changes
-    /// while they are is seen the next time.
-    fn changed(&mut self) -> bool {
-        let now: Vec<_> = self.files.iter().map(|path| Identity::of(path)).collect();
-        let changed = now != self.seen;
-        self.seen = now;
-        changed
-    }
-}
-
-/// What differs between two versions of a file.
-#[derive(Debug, PartialEq)]
-struct Identity {
-    modified: Option<SystemTime>,
-    size: u64,
-    inode: (u64, u64),
-    /// Tells of new contents also where a copy kept the time of its original.
-    changed: (i64, i64),
-}
-
-impl Identity {
-    /// The file that the path leads to, through links; `None` where there is none.
-    fn of(path: &Path) -> Option<Self> {
-        let file = fs::metadata(path).ok()?;
-        let (inode, changed) = of_system(&file);
-        Some(Self { modified: file.modified().ok(), size: file.len(), inode, changed })
-    }
-}
-
-#[cfg(unix)]
-fn of_system(file: &fs::Metadata) -> ((u64, u64), (i64, i64)) {
-    use std::os::unix::fs::MetadataExt as _;
-    ((file.dev(), file.ino()), (file.ctime(), file.ctime_nsec()))
-}
-
-#[cfg(not(unix))]
-fn of_system(_: &fs::Metadata) -> ((u64, u64), (i64, i64)) {
-    ((0, 0), (0, 0))
 }
