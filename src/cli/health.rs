@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use mcp_otel_bridge::client::{Client, Patience, Trust, URL_VARIABLE};
+use mcp_otel_bridge::client::{Access, Client, Patience, Trust, URL_VARIABLE};
 use mcp_otel_bridge::config::{Config, Flags};
 
 use super::{ConfigArgs, Failure, input, print};
@@ -27,20 +27,23 @@ pub(super) struct HealthArgs {
 
 /// Asks the bridge and prints its answer. Whatever is wrong is exit code 1: those who run health checks know no other.
 pub(super) fn health(args: HealthArgs) -> Result<(), Failure> {
-    let (client, bridge) = match args.url.filter(|url| !url.is_empty()) {
-        // No token: the paths of health are open to everyone.
-        Some(url) => (Client::new(&url, None), url),
+    let client = match args.url.filter(|url| !url.is_empty()) {
+        Some(url) => Client::from_environment(&url),
         None => {
             let loaded = input::load(args.config.config, Flags::default()).map_err(as_fault)?;
-            let own = own(&loaded.config)?;
-            (Client::new(&own, None).trusting(&Trust::Itself), own)
+            // Neither token nor certificate: a bridge's own paths of health are open to everyone.
+            Client::with_access(&own(&loaded.config)?, Access { trust: Trust::Itself, ..Access::default() })
         }
     };
+    let client = client.map_err(Failure::Fault)?.with_patience(PATIENCE);
     let path = if args.live { "/livez" } else { "/readyz" };
-    let reply = client
-        .with_patience(PATIENCE)
-        .get(path)
-        .map_err(|error| Failure::Fault(format!("no bridge answers at {bridge}: {error}")))?;
+    let reply = client.get(path).map_err(|error| {
+        let away = || format!("no bridge answers at {}: {}", client.url(""), client.away(&error));
+        Failure::Fault(client.distrust(&error).unwrap_or_else(away))
+    })?;
+    if let Some(why) = client.refusal(&reply) {
+        return Err(Failure::Fault(why));
+    }
     print(&format!("{}\n", reply.body.trim_end()))?;
     if reply.status.is_success() { Ok(()) } else { Err(Failure::Told) }
 }

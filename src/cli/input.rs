@@ -23,7 +23,7 @@ pub(super) struct BridgeArgs {
 }
 
 impl BridgeArgs {
-    /// A client of it, with the token and the authorities of the environment.
+    /// A client of it, with the token, the authorities and the certificate of the environment.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         Client::from_environment(&self.url).map_err(Failure::Usage)
     }

@@ -126,19 +126,22 @@ fn json(client: &Client, reply: &Reply) -> Result<Value, Unanswered> {
 }
 
 fn away(client: &Client, error: &ureq::Error) -> Unanswered {
-    let url = client.url("");
-    Unanswered(format!(
-        "no bridge answers at {url} ({error}): start one with `mcp-otel-bridge serve`, or name another one with \
-         MCP_OTEL_BRIDGE_URL or --bridge"
-    ))
+    Unanswered(client.distrust(error).unwrap_or_else(|| {
+        format!(
+            "no bridge answers at {} ({}): start one with `mcp-otel-bridge serve`, or name another one with \
+             MCP_OTEL_BRIDGE_URL or --bridge",
+            client.url(""),
+            client.away(error)
+        )
+    }))
 }
 
 fn refused(client: &Client, reply: &Reply) -> Unanswered {
+    if let Some(why) = client.refusal(reply) {
+        return Unanswered(why);
+    }
     let url = client.url("");
     match reply.status {
-        StatusCode::UNAUTHORIZED => {
-            Unanswered(format!("the bridge at {url} asks for its token: set MCP_OTEL_BRIDGE_TOKEN for this MCP server"))
-        }
         StatusCode::SERVICE_UNAVAILABLE => {
             Unanswered(format!("the bridge at {url} cannot answer now: {}; try again", reply.body.trim()))
         }

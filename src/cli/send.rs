@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use mcp_otel_bridge::client::{Answer, Client, EVENTS, Patience, Reply};
+use mcp_otel_bridge::client::{Answer, Client, EVENTS, Patience};
 use serde::Deserialize;
 use ureq::http::StatusCode;
 
@@ -154,26 +154,26 @@ impl Sender {
         let mut wait = Duration::from_millis(100);
         loop {
             let (problem, asked) = match self.client.send(&body, Patience::default()) {
-                Ok(Reply { status, retry_after, body: text }) => match status {
+                Ok(reply) => match reply.status {
                     StatusCode::OK => {
-                        return serde_json::from_str(&text).map(Some).map_err(|error| {
-                            Failure::Fault(format!("{} gave an answer that is no bridge's: {error}", url))
+                        return serde_json::from_str(&reply.body).map(Some).map_err(|error| {
+                            Failure::Fault(format!("{url} gave an answer that is no bridge's: {error}"))
                         });
                     }
                     StatusCode::PAYLOAD_TOO_LARGE => return Ok(None),
-                    StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                        (format!("{status}: {}", text.trim()), retry_after)
+                    status @ (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) => {
+                        (format!("{status}: {}", reply.body.trim()), reply.retry_after)
                     }
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                        return Err(Failure::Fault(format!(
-                            "{} asks for its token: set MCP_OTEL_BRIDGE_TOKEN ({status})",
-                            url
-                        )));
+                    status => {
+                        let other = || format!("{url} answered {status}: {}", reply.body.trim());
+                        return Err(Failure::Fault(self.client.refusal(&reply).unwrap_or_else(other)));
                     }
-                    _ => return Err(Failure::Fault(format!("{} answered {status}: {}", url, text.trim()))),
                 },
                 Err(ureq::Error::BadUri(uri)) => return Err(Failure::Usage(format!("{uri:?} is no URL of a bridge"))),
-                Err(error) => (error.to_string(), None),
+                Err(error) => match self.client.distrust(&error) {
+                    Some(why) => return Err(Failure::Fault(why)),
+                    None => (self.client.away(&error), None),
+                },
             };
             if started.elapsed() >= self.retry_for {
                 return Err(Failure::Fault(format!(

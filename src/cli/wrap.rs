@@ -48,13 +48,8 @@ pub(super) fn wrap(args: WrapArgs) -> Result<(), Failure> {
     if let Some(name) = &component {
         component_name(name)?;
     }
-    // What is wrong with the observing is said and costs nothing else.
-    let client = bridge.client().unwrap_or_else(|problem| {
-        if let Failure::Fault(why) | Failure::Usage(why) | Failure::With(why, _) = problem {
-            super::tell(&why, 0);
-        }
-        Client::new(&bridge.url, None)
-    });
+    // What is wrong with the observing is said once it is needed, and costs nothing else.
+    let client = Client::by_environment(&bridge.url);
     let settings = Settings { component, command, inject_trace_context };
     let ended = wrap::run(settings, move |observe| {
         if serve {

@@ -1,127 +1,53 @@
-//! The client's side of a running bridge: where it is, its token, and requests to it over HTTP.
+//! The client's side of a running bridge: where it is, what a client shows to it, and requests to it over HTTP.
+
+mod access;
+mod fault;
+mod way;
+
+pub(crate) use self::access::CREDENTIALS;
+pub use self::access::{Access, CA_FILE_VARIABLE, CERTIFICATE_VARIABLE, CertificateFiles, KEY_VARIABLE, Token, Trust};
+pub(crate) use self::fault::UNCERTIFIED;
 
 use std::io::Read as _;
-use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use ureq::RequestBuilder;
 use ureq::http::StatusCode;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+
+use self::access::Credentials;
+use self::way::{Open, Way};
 
 /// The variable that names the running bridge.
 pub const URL_VARIABLE: &str = "MCP_OTEL_BRIDGE_URL";
 /// Where the bridge is, unless it is told.
 pub const DEFAULT_URL: &str = "http://127.0.0.1:9090";
-/// The variable that holds the token.
-pub(crate) const TOKEN_VARIABLE: &str = "MCP_OTEL_BRIDGE_TOKEN";
-/// The variable that names the file with the token.
-pub(crate) const TOKEN_FILE_VARIABLE: &str = "MCP_OTEL_BRIDGE_TOKEN_FILE";
-/// The variable that names the file with the certificates of the authorities that a bridge's own may come from.
-pub const CA_FILE_VARIABLE: &str = "MCP_OTEL_BRIDGE_CA_FILE";
 /// More than any answer to a batch of events.
 const LONGEST_ACCOUNT: u64 = 1024 * 1024;
 /// More than any answer of a bridge: what is longer is no bridge's.
 const LONGEST_ANSWER: u64 = 256 * 1024 * 1024;
 /// Where events are sent to.
 pub const EVENTS: &str = "/v1/events";
+/// Answers everyone.
+const LIVENESS: &str = "/livez";
 /// The header by which a client of this program says that it is not just any: `mcp` or `wrap`.
 pub(crate) const SOURCE_HEADER: &str = "mcp-otel-bridge-source";
 
-/// The token of the bridge from the environment: `MCP_OTEL_BRIDGE_TOKEN`, or the file that
-/// `MCP_OTEL_BRIDGE_TOKEN_FILE` names.
-///
-/// # Errors
-///
-/// A sentence that says which file cannot be read, and why, or that what is there is no token.
-fn token() -> Result<Option<String>, String> {
-    if let Some(token) = set(TOKEN_VARIABLE) {
-        return usable(TOKEN_VARIABLE, &token);
-    }
-    let Some(path) = set(TOKEN_FILE_VARIABLE) else { return Ok(None) };
-    match std::fs::read_to_string(&path) {
-        // The bridge may know several, a line each; any of them will do.
-        Ok(tokens) => {
-            usable(TOKEN_FILE_VARIABLE, tokens.lines().find(|line| !line.trim().is_empty()).unwrap_or_default())
-        }
-        Err(error) => Err(format!("{TOKEN_FILE_VARIABLE}: cannot read {path}: {error}")),
-    }
-}
-
-/// The token without the white space around it, which copying brings along.
-fn usable(variable: &str, token: &str) -> Result<Option<String>, String> {
-    let token = token.trim();
-    // A header can carry more than this, but not every server reads it alike.
-    match token.chars().position(|c| !c.is_ascii_graphic()) {
-        Some(at) => Err(format!(
-            "{variable}: the token has a character that no header can carry, its number {}; it must be of visible ASCII \
-             characters",
-            at + 1
-        )),
-        None => Ok(Some(token.to_owned()).filter(|token| !token.is_empty())),
-    }
-}
-
-/// The variable's value. An empty one counts as unset.
-fn set(variable: &str) -> Option<String> {
-    std::env::var(variable).ok().filter(|value| !value.is_empty())
-}
-
-/// Whose certificate a bridge may have, where it is reached by https.
-#[derive(Debug, Clone, Default)]
-pub enum Trust {
-    /// One that comes from a public authority.
-    #[default]
-    Public,
-    /// One that comes from one of these, or is one of these.
-    These(RootCerts),
-    /// Any. For a listener of this very process or machine, whose certificate is made for another name: nothing secret of
-    /// others is sent there.
-    Itself,
-}
-
-impl Trust {
-    /// The authorities of the file that `MCP_OTEL_BRIDGE_CA_FILE` names, else the public ones.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Trust::file`].
-    pub fn from_environment() -> Result<Self, String> {
-        match set(CA_FILE_VARIABLE) {
-            Some(path) => Self::file(path.as_ref()).map_err(|problem| format!("{CA_FILE_VARIABLE}: {problem}")),
-            None => Ok(Self::Public),
-        }
-    }
-
-    /// The certificates of a PEM file, and no others.
-    ///
-    /// # Errors
-    ///
-    /// A sentence that says which file cannot be read, or holds no certificate.
-    pub fn file(path: &Path) -> Result<Self, String> {
-        let shown = path.display();
-        let pem = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-        let items = ureq::tls::parse_pem(&pem).collect::<Result<Vec<_>, _>>();
-        let items = items.map_err(|error| format!("{shown} is no PEM file: {error}"))?;
-        let certificates: Vec<Certificate<'static>> = items
-            .into_iter()
-            .filter_map(|item| if let PemItem::Certificate(certificate) = item { Some(certificate) } else { None })
-            .collect();
-        if certificates.is_empty() {
-            return Err(format!("{shown} holds no certificate; it must hold those of the authorities, as PEM"));
-        }
-        Ok(Self::These(RootCerts::new_with_certs(&certificates)))
-    }
-}
-
 /// A running bridge.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
-    agent: ureq::Agent,
+    way: Arc<Way>,
     base: String,
-    authorization: Option<String>,
     source: Option<&'static str>,
     patience: Patience,
+}
+
+impl std::fmt::Debug for Client {
+    /// What it shows is nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("url", &self.url("")).field("source", &self.source).finish_non_exhaustive()
+    }
 }
 
 /// How long to wait for the bridge.
@@ -182,42 +108,59 @@ pub struct Taken {
 }
 
 impl Client {
-    /// A client of the bridge at that URL, with the token and the authorities of the environment.
+    /// A client of the bridge at that URL, with the token, the authorities and the certificate of the environment.
     ///
     /// # Errors
     ///
     /// A sentence that says which variable or file is wrong, and what would be right.
     pub fn from_environment(bridge: &str) -> Result<Self, String> {
-        Ok(Self::new(bridge, token()?.as_deref()).trusting(&Trust::from_environment()?))
+        Self::by_environment(bridge).checked()
     }
 
-    /// A client of the bridge at that URL.
-    pub fn new(bridge: &str, token: Option<&str>) -> Self {
-        Self {
-            agent: agent(bridge, &Trust::Public),
-            base: bridge.trim_end_matches('/').to_owned(),
-            authorization: token.map(|token| format!("Bearer {token}")),
-            source: None,
-            patience: Patience::default(),
+    /// The same, whatever is wrong: that is the error of each request, until the files are right.
+    pub fn by_environment(bridge: &str) -> Self {
+        match Access::from_environment() {
+            Ok(access) => Self::by(bridge, |base| Way::new(base, access)),
+            Err(problem) => Self::by(bridge, |base| Way::closed(base, problem)),
         }
     }
 
-    /// The same, which takes these certificates for the bridge's.
+    /// A client of the bridge at that URL, which shows this, and trusts whom this says.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says which file is wrong, and what would be right.
+    pub fn with_access(bridge: &str, access: Access) -> Result<Self, String> {
+        Self::by(bridge, |base| Way::new(base, access)).checked()
+    }
+
+    /// A client of the bridge at that URL, which shows no certificate, and trusts the public authorities.
+    pub fn new(bridge: &str, token: Option<&str>) -> Self {
+        let credentials = Credentials { token: token.map(str::to_owned), ..Credentials::default() };
+        Self::by(bridge, |base| Way::fixed(base, credentials))
+    }
+
+    fn by(bridge: &str, way: impl FnOnce(&str) -> Way) -> Self {
+        let base = bridge.trim_end_matches('/');
+        Self { way: Arc::new(way(base)), base: base.to_owned(), source: None, patience: Patience::default() }
+    }
+
+    fn checked(self) -> Result<Self, String> {
+        self.way.problem().map_or(Ok(self), Err)
+    }
+
+    /// The same, which shows neither token nor certificate.
     #[must_use]
-    pub fn trusting(self, trust: &Trust) -> Self {
-        Self { agent: agent(&self.base, trust), ..self }
+    pub fn anonymous(self) -> Self {
+        let trusted = self.way.last().map(|open| open.credentials.trusted.clone()).unwrap_or_default();
+        let credentials = Credentials { trusted, ..Credentials::default() };
+        Self { way: Arc::new(Way::fixed(&self.base, credentials)), ..self }
     }
 
     /// The same, which says that it is that part of this program: `mcp` or `wrap`.
     #[must_use]
     pub fn with_source(self, source: &'static str) -> Self {
         Self { source: Some(source), ..self }
-    }
-
-    /// The same, which shows no token.
-    #[must_use]
-    pub fn without_token(self) -> Self {
-        Self { authorization: None, ..self }
     }
 
     /// The same, which waits so long.
@@ -241,9 +184,7 @@ impl Client {
     ///
     /// If the bridge cannot be reached, or does not answer in time.
     pub fn get(&self, path: &str) -> Result<Reply, ureq::Error> {
-        self.prepare(self.agent.get(self.target(path)), self.patience)
-            .call()
-            .and_then(|answer| reply(answer, LONGEST_ANSWER))
+        self.get_within(path, self.patience)
     }
 
     /// Sends a body to a path, with its headers.
@@ -271,7 +212,8 @@ impl Client {
         body: &str,
         patience: Patience,
     ) -> Result<Reply, ureq::Error> {
-        let mut request = self.prepare(self.agent.post(self.target(path)), patience);
+        let open = self.way.open()?;
+        let mut request = Self::prepare(&open, open.agent.post(self.target(path)), patience);
         if let Some(source) = self.source {
             request = request.header(SOURCE_HEADER, source);
         }
@@ -279,32 +221,39 @@ impl Client {
             request = request.header(*name, *value);
         }
         let longest = if path == EVENTS { LONGEST_ACCOUNT } else { LONGEST_ANSWER };
-        request.send(body).and_then(|answer| reply(answer, longest))
+        let begun = Instant::now();
+        request.send(body).and_then(|answer| reply(answer, longest)).map_err(|error| {
+            let whole = patience.whole.saturating_sub(begun.elapsed());
+            self.reason(error, Patience { whole, ..patience })
+        })
     }
 
-    fn prepare<B>(&self, request: RequestBuilder<B>, patience: Patience) -> RequestBuilder<B> {
+    fn get_within(&self, path: &str, patience: Patience) -> Result<Reply, ureq::Error> {
+        let open = self.way.open()?;
+        let request = Self::prepare(&open, open.agent.get(self.target(path)), patience);
+        request.call().and_then(|answer| reply(answer, LONGEST_ANSWER))
+    }
+
+    /// Why a connection broke off. Whoever refuses a certificate says so and closes the connection; while a body is being
+    /// written the end is seen before that is read. A request without a body has nothing to do but to read.
+    fn reason(&self, error: ureq::Error, patience: Patience) -> ureq::Error {
+        if !self.base.starts_with("https://") || !fault::is_broken_off(&error) || patience.whole.is_zero() {
+            return error;
+        }
+        match self.get_within(LIVENESS, patience) {
+            Err(told) if self.distrust(&told).is_some() => told,
+            _ => error,
+        }
+    }
+
+    fn prepare<B>(open: &Open, request: RequestBuilder<B>, patience: Patience) -> RequestBuilder<B> {
         let request = request.config();
         let request = request.timeout_connect(Some(patience.connect)).timeout_global(Some(patience.whole)).build();
-        match &self.authorization {
+        match &open.authorization {
             Some(authorization) => request.header("authorization", authorization),
             None => request,
         }
     }
-}
-
-fn agent(bridge: &str, trust: &Trust) -> ureq::Agent {
-    let tls = TlsConfig::builder();
-    let tls = match trust {
-        Trust::Public => tls,
-        Trust::These(roots) => tls.root_certs(roots.clone()),
-        Trust::Itself => tls.disable_verification(true),
-    };
-    let mut config = ureq::Agent::config_builder().http_status_as_error(false).tls_config(tls.build());
-    if is_loopback(bridge) || matches!(trust, Trust::Itself) {
-        // A proxy would look for the bridge on its own machine.
-        config = config.proxy(None);
-    }
-    config.build().new_agent()
 }
 
 /// The URL without the name and the password that may stand in it.
@@ -338,16 +287,6 @@ fn is_loopback(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_loses_the_space_around_it_and_must_fit_a_header() {
-        assert_eq!(usable("V", " abc\n"), Ok(Some("abc".to_owned())));
-        assert_eq!(usable("V", " \n"), Ok(None));
-        for wrong in ["a\nb", "a b", "a\u{e4}"] {
-            let problem = usable("V", wrong).unwrap_err();
-            assert!(problem.starts_with("V: ") && problem.contains("number 2"), "{problem}");
-        }
-    }
 
     #[test]
     fn a_password_in_the_url_is_not_shown() {

@@ -35,9 +35,6 @@ pub(super) static SECRETS: [(&str, &str); 5] = [
     ("MCP_OTEL_BRIDGE_AUTH_BASIC_PASSWORD", "auth.basic.password_env"),
 ];
 
-/// Ours, but not for the configuration: where the clients find the bridge.
-const FOR_CLIENTS: &str = "MCP_OTEL_BRIDGE_URL";
-
 macro_rules! periodic {
     ($key:literal) => {
         concat!("meter_provider.readers[].periodic.", $key)
@@ -121,10 +118,20 @@ pub const OTHER_VARIABLES: &[(&str, &str)] = &[
     (CONFIG, "The file, where `--config` names none."),
     (
         crate::client::CA_FILE_VARIABLE,
-        "A PEM file with the certificates of the authorities, or the bridge's own, that `send`, `wrap` and `mcp` take for \
-         a bridge's where it is reached by https; the public authorities by default. `serve` does not read it.",
+        "A PEM file with the certificates of the authorities, or the bridge's own, that `send`, `wrap`, `mcp` and \
+         `health --bridge` take for a bridge's where it is reached by https; the public authorities by default. `serve` \
+         does not read it.",
     ),
-    (FOR_CLIENTS, "Where `send`, `wrap` and `mcp` find the bridge; `serve` does not read it."),
+    (
+        crate::client::CERTIFICATE_VARIABLE,
+        "A PEM file with the certificate that `send`, `wrap`, `mcp` and `health --bridge` show to a bridge that asks for one \
+         (`tls.client_ca_file`), followed by those between it and its authority. `serve` does not read it.",
+    ),
+    (crate::client::KEY_VARIABLE, "A PEM file with that certificate's key; both are set or neither."),
+    (
+        crate::client::URL_VARIABLE,
+        "Where `send`, `wrap`, `mcp` and `health` find the bridge; `serve` does not read it.",
+    ),
 ];
 
 /// The variables by name. An empty one counts as unset, as OpenTelemetry has it.
@@ -344,12 +351,13 @@ fn secrets(env: &Environment, draft: &mut Draft, reader: &mut Reader) {
 /// Warns of variables that look like ours and are not: most are slips.
 fn unknown(env: &Environment, reader: &mut Reader) {
     let own = own();
+    let others = OTHER_VARIABLES.iter().map(|(name, _)| *name);
     let known: Vec<&str> =
-        own.iter().map(|(name, _)| name.as_str()).chain(SECRETS.map(|(name, _)| name)).chain([CONFIG]).collect();
+        own.iter().map(|(name, _)| name.as_str()).chain(SECRETS.map(|(name, _)| name)).chain(others).collect();
     let mut names: Vec<&str> = env.0.keys().map(String::as_str).filter(|name| name.starts_with(PREFIX)).collect();
     names.sort_unstable();
     for name in names {
-        if known.contains(&name) || name == FOR_CLIENTS || is_service_link(name) {
+        if known.contains(&name) || is_service_link(name) {
             continue;
         }
         // Without the prefix, whose length would make everything seem near.

@@ -10,6 +10,7 @@ use http::{Method, StatusCode};
 
 use super::credentials::{Credentials, Granted, bearer};
 use super::request::is_grpc;
+use crate::client::UNCERTIFIED;
 use crate::config::{self, Right};
 use crate::expose::{LIVE_PATH, Needs, needs};
 
@@ -80,7 +81,7 @@ impl Auth {
 
 /// The answer to a client that showed no certificate, though one is asked for.
 fn uncertified(headers: &HeaderMap) -> Response {
-    let why = "this needs a client certificate of an authority that the bridge knows (tls.client_ca_file)";
+    let why = format!("{UNCERTIFIED} (tls.client_ca_file)");
     if is_grpc(headers) {
         return tonic::Status::unauthenticated(why).into_http();
     }

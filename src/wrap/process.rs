@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::client::{TOKEN_FILE_VARIABLE, TOKEN_VARIABLE};
+use crate::client::CREDENTIALS;
 
 /// The hidden command that becomes the server.
 pub const LAUNCH: &str = "__wrap-launch";
@@ -21,7 +21,8 @@ pub const KEEP: &str = "__wrap-keep";
 
 /// Starts the server with pipes for its stdin and stdout; what is returned ends as the server does.
 ///
-/// It gets the environment but for the bridge's token, which is the wrapper's: the server is somebody else's program.
+/// It gets the environment but for the token and the certificate, which are the wrapper's: the server is somebody else's
+/// program.
 pub(super) fn start(unblock: &[Signal], command: &[OsString]) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
     let role = KEEP;
@@ -29,7 +30,7 @@ pub(super) fn start(unblock: &[Signal], command: &[OsString]) -> io::Result<Chil
     let role = LAUNCH;
     let unblock: Vec<i32> = unblock.iter().map(|signal| *signal as i32).collect();
     let mut server = this_program(role, &unblock, command)?;
-    for variable in [TOKEN_VARIABLE, TOKEN_FILE_VARIABLE] {
+    for variable in CREDENTIALS {
         // An environment from which something is removed is sorted, which a server may show: only where it must be.
         if std::env::var_os(variable).is_some() {
             server.env_remove(variable);

@@ -2,9 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/authority.rs"]
+mod authority;
+mod certificates;
 mod faults;
 mod health;
 mod process;
+#[path = "../support/secured.rs"]
+#[allow(dead_code, reason = "another test uses the rest")]
+mod secured;
 mod send;
 mod show;
 mod stop;

@@ -61,7 +61,8 @@ impl Serving {
     /// The address that it listens on.
     pub(crate) fn address(&self) -> String {
         let line = self.banner.lines().find_map(|line| line.trim().strip_prefix("send")).unwrap();
-        line.trim().trim_start_matches("http://").trim_end_matches("/v1/events").to_owned()
+        let (_, address) = line.split_once("://").unwrap();
+        address.trim_end_matches("/v1/events").to_owned()
     }
 
     /// Its process.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcp_otel_bridge::config::{ExemplarFilter, Sampler, Temporality, reference};
+use mcp_otel_bridge::config::{ExemplarFilter, OTHER_VARIABLES, Sampler, Temporality, reference};
 
 use crate::support::{error, errors, file, from_env, from_file, loaded};
 
@@ -289,7 +289,11 @@ fn every_key_of_the_bridge_has_its_variable() {
 
 #[test]
 fn a_variable_that_only_looks_like_ours_is_a_warning() {
-    let env = [("MCP_OTEL_BRIDGE_LISTNE", "x"), ("MCP_OTEL_BRIDGE_URL", "http://x"), ("MCP_OTEL_BRIDGE_WHATEVER", "x")];
+    let mut env = vec![("MCP_OTEL_BRIDGE_LISTNE", "x"), ("MCP_OTEL_BRIDGE_WHATEVER", "x")];
+    // Those of this program's clients may stand beside: `wrap --serve` has both.
+    let of_clients = OTHER_VARIABLES.iter().map(|(name, _)| *name).filter(|name| name.starts_with("MCP_OTEL_BRIDGE_"));
+    env.extend(of_clients.filter(|name| *name != "MCP_OTEL_BRIDGE_CONFIG").map(|name| (name, "x")));
+    assert_eq!(env.len(), 6);
     assert_eq!(
         loaded("", &env).warnings,
         [

@@ -3,9 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../serve/bench.rs"]
 #[allow(dead_code)]
 mod bench;
+mod certificates;
 mod client;
 mod disabled;
 mod http;
@@ -14,6 +17,9 @@ mod http;
 mod process;
 mod query;
 mod record;
+#[path = "../support/secured.rs"]
+#[allow(dead_code)]
+mod secured;
 mod source;
 mod stdio;
 #[path = "../support/mod.rs"]

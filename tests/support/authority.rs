@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
 /// An authority.
@@ -25,8 +25,10 @@ impl Authority {
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let dir = tempfile::tempdir().unwrap();
+        // As others have one: a name of its own.
+        params.distinguished_name.push(DnType::CommonName, dir.path().display().to_string());
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(dir.path().join("ca.pem"), issuer.pem()).unwrap();
         Self { issuer, dir }
     }
@@ -43,8 +45,24 @@ impl Authority {
 
     /// A certificate for localhost, in files of this name.
     pub fn issue(&self, name: &str) -> Issued {
+        self.issue_for(&["localhost", "127.0.0.1"], name)
+    }
+
+    /// The same for other hosts.
+    pub fn issue_for(&self, hosts: &[&str], name: &str) -> Issued {
+        let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
+        self.sign(CertificateParams::new(hosts).unwrap(), name)
+    }
+
+    /// One that has expired.
+    pub fn issue_expired(&self, name: &str) -> Issued {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(2020, 2, 1));
+        self.sign(params, name)
+    }
+
+    fn sign(&self, params: CertificateParams, name: &str) -> Issued {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
         let (cert, key) = (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem());
         let path = |end: &str| self.dir.path().join(format!("{name}{end}"));
         let issued = Issued { cert, key, cert_file: path(".pem"), key_file: path(".key") };

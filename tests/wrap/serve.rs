@@ -153,15 +153,7 @@ fn a_port_taken_by_something_else_costs_the_observing_and_nothing_more() {
     });
     let mut wrapped = Wrapped::start(serving(&address, data.path()));
     works(&mut wrapped);
-    let mut stderr = wrapped.stderr.take().unwrap();
-    let said = crate::support::within(move || {
-        let mut said = String::new();
-        let mut byte = [0];
-        while !said.contains("unobserved\n") && stderr.read(&mut byte).unwrap() == 1 {
-            said.push(byte[0].into());
-        }
-        said
-    });
+    let said = wrapped.errors_until("unobserved\n");
     assert!(said.contains("something else listens there") && said.contains("unobserved"), "{said}");
     works(&mut wrapped);
     wrapped.close_stdin();

@@ -92,6 +92,20 @@ impl Wrapped {
         String::from_utf8(read_all(self.stderr.take().unwrap())).unwrap()
     }
 
+    /// What comes on stderr next, up to and with this.
+    pub fn errors_until(&mut self, last: &'static str) -> String {
+        let mut stderr = self.stderr.take().unwrap();
+        let (said, stderr) = within(move || {
+            let (mut said, mut byte) = (String::new(), [0]);
+            while !said.ends_with(last) && stderr.read(&mut byte).unwrap() == 1 {
+                said.push(byte[0].into());
+            }
+            (said, stderr)
+        });
+        self.stderr = Some(stderr);
+        said
+    }
+
     /// How it ended.
     pub fn wait(&mut self) -> ExitStatus {
         let started = Instant::now();

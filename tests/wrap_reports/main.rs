@@ -5,7 +5,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod account;
+#[path = "../support/authority.rs"]
+mod authority;
 mod away;
+mod certificates;
 #[path = "../wrap/support.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod client;
@@ -13,6 +16,9 @@ mod ends;
 #[path = "../cli/process.rs"]
 #[allow(dead_code, reason = "another test uses the rest")]
 mod process;
+#[path = "../support/secured.rs"]
+#[allow(dead_code, reason = "another test uses the rest")]
+mod secured;
 mod session;
 #[path = "../support/mod.rs"]
 mod support;

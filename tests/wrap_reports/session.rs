@@ -29,11 +29,16 @@ pub(crate) struct Session {
 impl Session {
     /// A session that reports to that address and has shaken hands.
     pub(crate) fn start(address: &str) -> Self {
-        Self::with(wrap(&[], SERVER), address)
+        Self::with(command(), address)
     }
 
     pub(crate) fn with(mut command: Command, address: &str) -> Self {
         command.env("MCP_OTEL_BRIDGE_URL", format!("http://{address}"));
+        Self::of(command)
+    }
+
+    /// A session of a command that knows where to report, with its hands shaken.
+    pub(crate) fn of(command: Command) -> Self {
         let mut session = Self { server: Wrapped::start(command), next: 0 };
         let client = json!({"name": "claude-ai", "version": "1"});
         session.ask("initialize", json!({"protocolVersion": "2025-11-25", "clientInfo": client}));
@@ -77,7 +82,12 @@ impl Session {
 
 /// The command of a session.
 pub(crate) fn command() -> Command {
-    wrap(&[], SERVER)
+    command_with(&[])
+}
+
+/// The same with flags of `wrap`.
+pub(crate) fn command_with(flags: &[&str]) -> Command {
+    wrap(flags, SERVER)
 }
 
 /// An address where nobody listens yet.

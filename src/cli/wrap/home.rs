@@ -3,8 +3,8 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use mcp_otel_bridge::client::{Client, Patience, Trust};
-use mcp_otel_bridge::config::{Config, Flags, Secret};
+use mcp_otel_bridge::client::{Access, CertificateFiles, Client, Patience, Token, Trust};
+use mcp_otel_bridge::config::{Config, Flags};
 use mcp_otel_bridge::serve::{ServeError, Server};
 use mcp_otel_bridge::{BuildError, StoreError};
 use tokio::runtime::Runtime;
@@ -60,13 +60,14 @@ fn here_or_there(
         Ok(Bound { server, data_dir }) => {
             // Standard output is the client's alone; what is printed goes to standard error.
             print(&serve::banner(config, &server, data_dir.as_deref()))?;
-            serve_while(runtime, server, config, observe);
-            Ok(())
+            serve_while(runtime, server, config, observe)
         }
         Err(taken) if is_taken(&taken) => {
-            let here = client(config, config.listen).trusting(&trust(config).map_err(Failure::Fault)?);
-            let running = running(&[here, elsewhere.clone()])
-                .ok_or_else(|| Failure::Fault(format!("{taken}, and no bridge answers that could be joined")))?;
+            let here = client(config, config.listen, trust(config)).map_err(Failure::Fault)?;
+            let running = running(&[here, elsewhere.clone()]).map_err(|why| {
+                let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+                Failure::Fault(format!("{taken}, and no bridge answers that could be joined{why}"))
+            })?;
             tracing::info!("joined the bridge that runs at {}", running.url(""));
             observe(running);
             Ok(())
@@ -75,8 +76,8 @@ fn here_or_there(
     }
 }
 
-fn serve_while(runtime: &Runtime, server: Server, config: &Config, observe: &dyn Fn(Client)) {
-    let client = client(config, server.local_addr()).trusting(&Trust::Itself);
+fn serve_while(runtime: &Runtime, server: Server, config: &Config, observe: &dyn Fn(Client)) -> Result<(), Failure> {
+    let client = client(config, server.local_addr(), Trust::Itself).map_err(Failure::Fault)?;
     let (stop, stopped) = oneshot::channel::<()>();
     let running = runtime.spawn(server.run(async move {
         // A sender that was dropped, as by a panic of the observer, says the same.
@@ -85,6 +86,7 @@ fn serve_while(runtime: &Runtime, server: Server, config: &Config, observe: &dyn
     observe(client);
     drop(stop);
     let _ = runtime.block_on(running);
+    Ok(())
 }
 
 /// Whether another bridge, perhaps, is in the way.
@@ -96,18 +98,22 @@ fn is_taken(unbound: &Unbound) -> bool {
     }
 }
 
-/// A client of the bridge that has this configuration, and so a token with which it takes reports.
-fn client(config: &Config, address: SocketAddr) -> Client {
+/// A client of the bridge that has this configuration, and so a token with which it takes reports; where it asks for the
+/// certificates of its clients, with that of the environment.
+fn client(config: &Config, address: SocketAddr, trust: Trust) -> Result<Client, String> {
     let auth = &config.auth;
     let mut tokens = [&auth.ingest, &auth.admin, &auth.all].into_iter().flatten().flat_map(|tokens| &tokens.tokens);
-    Client::new(&url(config, address), tokens.next().map(Secret::expose))
+    let token = tokens.next().map_or(Token::None, |token| Token::Given(token.expose().to_owned()));
+    let asks = config.tls.as_ref().is_some_and(|tls| tls.client_ca_file.is_some());
+    let certificate = if asks { CertificateFiles::from_environment()? } else { None };
+    Client::with_access(&url(config, address), Access { token, trust, certificate })
 }
 
 /// Whose certificate the bridge that has this configuration may have: the one that it serves, where nothing else is said.
-fn trust(config: &Config) -> Result<Trust, String> {
-    match (Trust::from_environment()?, &config.tls) {
-        (Trust::Public, Some(tls)) => Trust::file(&tls.identity.cert_file),
-        (trust, _) => Ok(trust),
+fn trust(config: &Config) -> Trust {
+    match (Trust::from_environment(), &config.tls) {
+        (Trust::Public, Some(tls)) => Trust::File { named_by: "tls.cert_file", path: tls.identity.cert_file.clone() },
+        (trust, _) => trust,
     }
 }
 
@@ -122,26 +128,30 @@ fn url(config: &Config, mut address: SocketAddr) -> String {
     format!("{scheme}://{address}")
 }
 
-/// The first of these where a bridge answers.
-fn running(places: &[Client]) -> Option<Client> {
+/// The first of these where a bridge answers; else why one may be there and cannot be joined, where that is known.
+fn running(places: &[Client]) -> Result<Client, Option<String>> {
     let started = Instant::now();
     loop {
-        if let Some(found) = places.iter().find(|place| is_bridge(place)) {
-            return Some(found.clone());
+        let mut why = None;
+        for place in places {
+            match is_bridge(place) {
+                Ok(true) => return Ok(place.clone()),
+                Ok(false) => {}
+                Err(distrust) => why = why.or(distrust),
+            }
         }
         if started.elapsed() >= JOINING {
-            return None;
+            return Err(why);
         }
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
 /// Whether a bridge answers there, as opposed to a Prometheus, say: its readiness has a form of its own.
-fn is_bridge(place: &Client) -> bool {
-    // It asks for no token, and whoever answers is not to see one.
-    let asking = place.clone().without_token().with_patience(Patience { connect: ASKING, whole: ASKING });
-    let answer = asking.get("/readyz").ok();
-    answer
-        .and_then(|answer| serde_json::from_str::<serde_json::Value>(&answer.body).ok())
-        .is_some_and(|body| body["ready"].is_boolean() && body["push"].is_object())
+fn is_bridge(place: &Client) -> Result<bool, Option<String>> {
+    // It asks for nothing, and whoever answers is not to see it.
+    let asking = place.clone().anonymous().with_patience(Patience { connect: ASKING, whole: ASKING });
+    let answer = asking.get("/readyz").map_err(|error| place.distrust(&error))?;
+    let body = serde_json::from_str::<serde_json::Value>(&answer.body).unwrap_or_default();
+    Ok(body["ready"].is_boolean() && body["push"].is_object())
 }

@@ -7,7 +7,7 @@ use ureq::http::StatusCode;
 
 use super::Shared;
 use super::retry::Backoff;
-use crate::client::{Answer, CA_FILE_VARIABLE, Client, EVENTS, Patience, Reply};
+use crate::client::{Answer, Client, EVENTS, Patience, Reply};
 use crate::event::TraceParent;
 use crate::wrap::TraceContext;
 
@@ -110,11 +110,15 @@ impl Delivery {
 
     fn attempt(&self, body: &str, time: Duration) -> Outcome {
         let patience = Patience { connect: CONNECT.min(time), whole: time };
-        let Reply { status, retry_after, body } = match self.client.send(body, patience) {
+        let reply = match self.client.send(body, patience) {
             Ok(reply) => reply,
             Err(error) => return self.unanswered(&error),
         };
+        if let Some(why) = self.client.refusal(&reply) {
+            return Outcome::Refused(why);
+        }
         let url = self.client.url(EVENTS);
+        let Reply { status, retry_after, body } = reply;
         match status {
             StatusCode::OK => match serde_json::from_str(&body) {
                 Ok(answer) => Outcome::Taken(answer),
@@ -123,9 +127,6 @@ impl Delivery {
             },
             StatusCode::PAYLOAD_TOO_LARGE => Outcome::TooLarge,
             StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => Outcome::Later(retry_after),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Refused(format!(
-                "{url} asks for its token ({status}): set MCP_OTEL_BRIDGE_TOKEN to it in the environment of this command"
-            )),
             status if status.is_server_error() => Outcome::Later(retry_after),
             status => {
                 Outcome::Refused(format!("{url} answered {status}, so it is no bridge, or none that knows events"))
@@ -134,19 +135,20 @@ impl Delivery {
     }
 
     fn unanswered(&self, error: &ureq::Error) -> Outcome {
-        use std::io::ErrorKind::{ConnectionRefused, InvalidData};
+        use std::io::ErrorKind::ConnectionRefused;
+        if let Some(why) = self.client.distrust(error) {
+            return Outcome::Refused(why);
+        }
         let url = self.client.url(EVENTS);
         match error {
             ureq::Error::BadUri(_) => Outcome::Refused(format!("{:?} is no URL of a bridge", self.client.url(""))),
             ureq::Error::BodyExceedsLimit(_) => {
                 Outcome::Refused(format!("{url} gave an answer that is no bridge's: {error}"))
             }
-            ureq::Error::Tls(_) | ureq::Error::Rustls(_) => Outcome::Refused(untrusted(&url, error)),
-            ureq::Error::Io(io) if io.kind() == InvalidData => Outcome::Refused(untrusted(&url, error)),
             ureq::Error::Io(io) if io.kind() == ConnectionRefused => {
                 Outcome::Silent { hope: LAST_HOPE, why: error.to_string() }
             }
-            _ => Outcome::Silent { hope: Duration::MAX, why: error.to_string() },
+            _ => Outcome::Silent { hope: Duration::MAX, why: self.client.away(error) },
         }
     }
 
@@ -175,7 +177,7 @@ impl Delivery {
             Outcome::Later(_) => Some(format!("the bridge at {url} is too busy to take them")),
             Outcome::Silent { why, .. } => Some(format!("no bridge answers at {url} ({why})")),
             // That was said when it happened.
-            Outcome::Refused(_) => Some("the bridge refuses them, for the reason above".to_owned()),
+            Outcome::Refused(_) => Some("the reason stands above".to_owned()),
         });
         // Where nobody listens nothing was waited for.
         if !matches!(outcome, Outcome::Silent { hope: LAST_HOPE, .. }) {
@@ -190,13 +192,6 @@ impl Delivery {
             tracing::warn!("no bridge answers at {url} ({why}): reports wait for it; the MCP session goes on without");
         }
     }
-}
-
-fn untrusted(url: &str, error: &ureq::Error) -> String {
-    format!(
-        "{url} cannot be reached safely ({error}); where its certificate comes from a private authority, set \
-             {CA_FILE_VARIABLE} to the PEM file with the authority's"
-    )
 }
 
 /// Waits for something to send; gives it with the time that it may take. `None` once nothing more will come.
