@@ -27,4 +27,7 @@ pub use bridge::{
     RequestGuard, SessionGuard, Source,
 };
 pub use http_layer::{HttpFuture, HttpLayer, HttpService};
-pub use state::{BreakerSummary, LatencyPercentiles, Session, SpanIds, SpanValue, StoreError};
+pub use state::{
+    BreakerSummary, ForgetError, Forgotten, Labelled, LatencyPercentiles, Session, SpanIds, SpanValue, StoreError,
+    forget,
+};

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a fault at run time (or, of `send`, an event that was rejected), 2 wrong usage or
 //! configuration. `wrap` ends as the server does that it wraps.
 
+mod forget;
 mod health;
 mod input;
 mod inspect;
@@ -45,6 +46,8 @@ enum Command {
     Send(send::SendArgs),
     /// Ask a running bridge whether it is ready: exit code 0 or 1
     Health(health::HealthArgs),
+    /// Take series with a certain label out of the data of a bridge that does not run
+    Forget(forget::ForgetArgs),
     /// Check the configuration; every error at once
     Check(ConfigArgs),
     /// Show the configuration in force, secrets masked
@@ -181,6 +184,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Mcp(args) => mcp::mcp(&args),
         Command::Send(args) => send::send(&args),
         Command::Health(args) => health::health(args),
+        Command::Forget(args) => forget::run(args),
         Command::Check(args) => inspect::check(&args),
         Command::Config { reference: true, .. } => print(&mcp_otel_bridge::config::reference_markdown()),
         Command::Config { example: true, .. } => print(&mcp_otel_bridge::config::example()),

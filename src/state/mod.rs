@@ -5,6 +5,7 @@
 
 mod anew;
 mod breakers;
+mod forget;
 mod hosts;
 mod ids;
 mod outbox;
@@ -18,6 +19,7 @@ mod window;
 
 pub(crate) use breakers::{BreakerCall, BreakerMemory, Known};
 pub use breakers::{BreakerSummary, LatencyPercentiles};
+pub use forget::{ForgetError, Forgotten, Labelled, forget};
 pub use outbox::{MemoryShelf, Orders, Outbox};
 pub use requests::{EndedRequest, Request, Requests};
 pub(crate) use series::{SeriesTotals, StoredSeries, StoredValue};

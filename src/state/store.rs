@@ -120,8 +120,25 @@ impl Store {
     /// Opens the database in that directory. A damaged one is set aside, and a new one begun.
     pub(super) fn open(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
         private::create_dir(dir).map_err(|source| StoreError::Unwritable { dir: dir.to_owned(), source })?;
+        let mut store = Self::locked(dir, durability)?;
+        match store.attach(OpenFlags::default()) {
+            Err(error) if error.is_damage() => store.start_over(&error)?,
+            opened => opened?,
+        }
+        Ok(store)
+    }
+
+    /// Opens the database that is in that directory. Where there is none nothing is begun, and a damaged one stays as it is.
+    pub(super) fn open_existing(dir: &Path) -> Result<Self, StoreError> {
+        let mut store = Self::locked(dir, Durability::Full)?;
+        store.attach(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        Ok(store)
+    }
+
+    /// Takes the lock of that directory; its database is still to be opened.
+    fn locked(dir: &Path, durability: Durability) -> Result<Self, StoreError> {
         let lock = lock(dir)?;
-        let mut store = Self {
+        Ok(Self {
             db: Connection::open_in_memory()?,
             disk: Some(Disk {
                 database: dir.join("bridge.db"),
@@ -134,12 +151,7 @@ impl Store {
                 log_bytes: LOG_BYTES,
                 lock,
             }),
-        };
-        match store.attach(OpenFlags::default()) {
-            Err(error) if error.is_damage() => store.start_over(&error)?,
-            opened => opened?,
-        }
-        Ok(store)
+        })
     }
 
     pub(super) fn in_memory() -> Result<Self, StoreError> {

@@ -99,8 +99,9 @@ pub const RULES: &[Rule] = &[
         "docs/durability.md",
         "sqlite3",
         Nothing,
-        Not("needs sqlite3; tests/disk mends damaged databases, tests/restart runs the statements"),
+        Not("needs sqlite3; tests/disk mends damaged databases, tests/restart runs the statement"),
     ),
+    rule("docs/durability.md", "mcp-otel-bridge forget", Nothing, Not("needs a bridge's data; tests/restart runs it")),
     rule(
         "docs/wrap.md",
         "mcp-otel-bridge wrap [",
