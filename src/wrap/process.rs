@@ -3,7 +3,7 @@
 //! On Linux: the wrapper starts a [keeper](super::keeper), the keeper [launches](super::launch) the server. Elsewhere
 //! the wrapper launches it itself.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -19,9 +19,12 @@ pub const LAUNCH: &str = "__wrap-launch";
 #[cfg(target_os = "linux")]
 pub const KEEP: &str = "__wrap-keep";
 
+/// How the variables begin that hold the tokens of a bridge's rights, or name their files.
+const AUTH_VARIABLES: &str = "MCP_OTEL_BRIDGE_AUTH_";
+
 /// Starts the server with pipes for its stdin and stdout; what is returned ends as the server does.
 ///
-/// It gets the environment but for the token and the certificate, which are the wrapper's: the server is somebody else's
+/// It gets the environment but for tokens and the certificate, which are the wrapper's: the server is somebody else's
 /// program.
 pub(super) fn start(unblock: &[Signal], command: &[OsString]) -> io::Result<Child> {
     #[cfg(target_os = "linux")]
@@ -30,13 +33,17 @@ pub(super) fn start(unblock: &[Signal], command: &[OsString]) -> io::Result<Chil
     let role = LAUNCH;
     let unblock: Vec<i32> = unblock.iter().map(|signal| *signal as i32).collect();
     let mut server = this_program(role, &unblock, command)?;
-    for variable in CREDENTIALS {
-        // An environment from which something is removed is sorted, which a server may show: only where it must be.
-        if std::env::var_os(variable).is_some() {
-            server.env_remove(variable);
-        }
+    // An environment from which something is removed is sorted, which a server may show: only where it must be.
+    for (variable, _) in std::env::vars_os().filter(|(variable, _)| is_secret(variable)) {
+        server.env_remove(variable);
     }
     server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+}
+
+/// Whether a variable leads to what the wrapper shows to a bridge, or what the bridge in it (`--serve`) asks for.
+fn is_secret(variable: &OsStr) -> bool {
+    let Some(variable) = variable.to_str() else { return false };
+    CREDENTIALS.contains(&variable) || variable.starts_with(AUTH_VARIABLES)
 }
 
 /// This program in one of its hidden roles.

@@ -90,10 +90,13 @@ fn a_server_starts_with_the_signals_as_the_client_left_them() {
 }
 
 #[test]
-fn a_server_gets_the_environment_without_the_wrappers_token_and_certificate() {
+fn a_server_gets_the_environment_without_tokens_and_certificate() {
     let mut command = wrap_program(&[], &["env"]);
     command.env("MCP_OTEL_BRIDGE_TOKEN", "sekret").env("MCP_OTEL_BRIDGE_TOKEN_FILE", "/the/sekret").env("OTHER", "yes");
     command.env("MCP_OTEL_BRIDGE_CLIENT_CERTIFICATE", "/a/sekret").env("MCP_OTEL_BRIDGE_CLIENT_KEY", "/of/sekret");
+    command
+        .env("MCP_OTEL_BRIDGE_AUTH_ADMIN_TOKEN", "sekret")
+        .env("MCP_OTEL_BRIDGE_AUTH_SCRAPE_TOKEN_FILE", "/a/sekret");
     let output = String::from_utf8(seen(command, b"", false).output).unwrap();
     assert!(output.contains("OTHER=yes") && !output.contains("sekret"), "{output}");
 }
