@@ -1,12 +1,12 @@
 //! Circuit breakers, as those who run what is behind them look at them: overview, performance, errors, capacity.
 
-use crate::grafana::{Dashboard, Mark, Row, areas, lines, stat};
+use crate::grafana::{Choice, Dashboard, Mark, Row, areas, lines, stat};
 
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "mcp-otel-breakers",
     title: "Circuit breakers",
     what: "Calls through circuit breakers: success, latency, states, recovery, errors, what waits.",
-    component: Some("label_values(circuit_breaker_calls_total{@job}, component)"),
+    component: Some(Choice { name: "breaker", query: "label_values(circuit_breaker_calls_total{@job}, component)" }),
     marks: &[Mark {
         name: "Open",
         query: "max by (component) (circuit_breaker_state{@breaker, state=\"open\"}) == 1",
@@ -33,11 +33,30 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 )
                 .limits(5.0, 10.0),
+                stat(
+                    "Total calls",
+                    "Calls so far, refused ones included.",
+                    "short",
+                    &[("sum(circuit_breaker_calls_total{@breaker})", "")],
+                ),
                 lines(
                     "Success rate",
-                    "Share of all calls so far that succeeded.",
+                    "Share of the calls in the window that succeeded.",
                     "percent",
-                    &[("100 - max by (component) (circuit_breaker_failure_rate{@breaker})", "{{component}}")],
+                    &[(
+                        "100 * sum by (component) (rate(circuit_breaker_calls_success{@breaker}[@rate])) / sum by (component) (rate(circuit_breaker_calls_total{@breaker}[@rate]))",
+                        "{{component}}",
+                    )],
+                )
+                .at_least(95.0, 90.0),
+                lines(
+                    "P99 latency",
+                    "99th percentile of the latencies of the calls in the window, over all bridges.",
+                    "s",
+                    &[(
+                        "histogram_quantile(0.99, sum by (component, le) (rate(circuit_breaker_call_duration_seconds_bucket{@breaker}[@rate])))",
+                        "{{component}}",
+                    )],
                 ),
                 lines(
                     "State",
@@ -52,25 +71,37 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 lines(
                     "Latency",
-                    "Quantiles of the latencies of the last calls.",
+                    "Quantiles of the latencies of the calls in the window.",
                     "s",
-                    &[("max by (component, quantile) (circuit_breaker_latency_seconds{@breaker})", "{{component}} {{quantile}}")],
+                    &[
+                        (
+                            "histogram_quantile(0.5, sum by (component, le) (rate(circuit_breaker_call_duration_seconds_bucket{@breaker}[@rate])))",
+                            "50th percentile - {{component}}",
+                        ),
+                        (
+                            "histogram_quantile(0.95, sum by (component, le) (rate(circuit_breaker_call_duration_seconds_bucket{@breaker}[@rate])))",
+                            "95th percentile - {{component}}",
+                        ),
+                    ],
                 ),
                 lines(
                     "Mean latency",
-                    "Mean latency of the last calls.",
+                    "Mean latency of the calls in the window.",
                     "s",
-                    &[("max by (component) (circuit_breaker_latency_seconds_avg{@breaker})", "{{component}}")],
+                    &[(
+                        "sum by (component) (rate(circuit_breaker_call_duration_seconds_sum{@breaker}[@rate])) / sum by (component) (rate(circuit_breaker_call_duration_seconds_count{@breaker}[@rate]))",
+                        "{{component}}",
+                    )],
                 )
                 .limits(0.5, 1.0),
                 lines(
-                    "Latency in the window",
-                    "99th percentile of the latencies of the calls in the window, over all bridges.",
+                    "Latency of the last calls",
+                    "Quantiles and mean of the latencies of the last calls, however long ago these were.",
                     "s",
-                    &[(
-                        "histogram_quantile(0.99, sum by (component, le) (rate(circuit_breaker_call_duration_seconds_bucket{@breaker}[@rate])))",
-                        "{{component}}",
-                    )],
+                    &[
+                        ("max by (component, quantile) (circuit_breaker_latency_seconds{@breaker})", "{{component}} {{quantile}}"),
+                        ("max by (component) (circuit_breaker_latency_seconds_avg{@breaker})", "{{component}} mean"),
+                    ],
                 ),
                 lines(
                     "Calls",
@@ -91,9 +122,9 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 lines(
                     "Failures",
-                    "Calls that failed or were refused, a second.",
-                    "ops",
-                    &[("sum by (component) (rate(circuit_breaker_calls_failed{@breaker}[@rate]))", "{{component}}")],
+                    "Calls that failed or were refused, a minute.",
+                    "opm",
+                    &[("60 * sum by (component) (rate(circuit_breaker_calls_failed{@breaker}[@rate]))", "{{component}}")],
                 ),
                 lines(
                     "Failure rate",
@@ -105,6 +136,12 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 )
                 .limits(5.0, 10.0),
+                lines(
+                    "Failed so far",
+                    "Share of all calls that failed or were refused, since the start or the last reset.",
+                    "percent",
+                    &[("max by (component) (circuit_breaker_failure_rate{@breaker})", "{{component}}")],
+                ),
                 lines(
                     "Error types",
                     "Failed requests a second, by type of error.",

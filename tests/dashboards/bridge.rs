@@ -12,7 +12,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
         Row {
             title: "In",
             panels: &[
-                stat("Ready", "1 while every bridge can take and keep events.", "short", &[("min(bridge_ready{@job})", "")]),
+                stat("Ready", "1 while every bridge can take and keep events.", "short", &[("min(bridge_ready{@job})", "")]).at_least(1.0, 1.0),
                 stat("Accepted", "Events accepted a second.", "ops", &[("sum(rate(bridge_events_accepted_total{@job}[@rate]))", "")]),
                 stat(
                     "Rejected events",

@@ -82,16 +82,20 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 ),
                 lines(
                     "Success rate",
-                    "Requests that succeeded a second.",
-                    "reqps",
-                    &[("sum by (agent, operation) (rate(mcp_hub_requests_success_total{@job}[@rate]))", "{{agent}} {{operation}}")],
-                ),
+                    "Share of the requests that succeeded.",
+                    "percentunit",
+                    &[(
+                        "(sum by (agent, operation) (rate(mcp_hub_requests_success_total{@job}[@rate])) or 0 * sum by (agent, operation) (rate(mcp_hub_requests_total{@job}[@rate]))) / sum by (agent, operation) (rate(mcp_hub_requests_total{@job}[@rate]))",
+                        "{{agent}} {{operation}}",
+                    )],
+                )
+                .at_least(0.95, 0.9),
                 lines(
                     "Error rate",
                     "Share of the requests that failed.",
                     "percentunit",
                     &[(
-                        "sum by (agent, operation) (rate(mcp_hub_requests_failed_total{@job}[@rate])) / sum by (agent, operation) (rate(mcp_hub_requests_total{@job}[@rate]))",
+                        "(sum by (agent, operation) (rate(mcp_hub_requests_failed_total{@job}[@rate])) or 0 * sum by (agent, operation) (rate(mcp_hub_requests_total{@job}[@rate]))) / sum by (agent, operation) (rate(mcp_hub_requests_total{@job}[@rate]))",
                         "{{agent}} {{operation}}",
                     )],
                 )

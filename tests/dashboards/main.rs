@@ -9,15 +9,19 @@ mod breakers;
 mod bridge;
 mod grafana;
 mod hub;
+mod json;
 mod overview;
+mod seeds;
 mod sessions;
 mod skills;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use grafana::{Dashboard, Look, expression};
+use grafana::{Dashboard, Look};
+use json::expression;
 use mcp_otel_bridge::catalog::{self, Kind};
+use serde_json::Value;
 
 const ALL: &[&Dashboard] = &[
     &overview::DASHBOARD,
@@ -56,27 +60,21 @@ fn samples() -> Vec<(&'static str, Vec<String>)> {
 
 /// The names of samples in an expression: words that no brace or bracket is around, and that are not PromQL's own.
 fn named(query: &str) -> BTreeSet<String> {
-    const PROMQL: [&str; 20] = [
+    const PROMQL: [&str; 14] = [
         "sum",
         "by",
         "rate",
         "increase",
+        "count_over_time",
         "max",
         "min",
+        "avg",
         "count",
         "or",
+        "and",
         "vector",
         "histogram_quantile",
-        "le",
-        "on",
-        "time",
         "topk",
-        "unless",
-        "and",
-        "absent",
-        "avg",
-        "clamp_min",
-        "up",
     ];
     let (mut names, mut word, mut quiet) = (BTreeSet::new(), String::new(), 0);
     let mut by = false;
@@ -86,7 +84,7 @@ fn named(query: &str) -> BTreeSet<String> {
             continue;
         }
         let found = std::mem::take(&mut word);
-        if found == "by" {
+        if ["by", "on", "group_left"].contains(&found.as_str()) {
             by = true;
         } else if quiet == 0
             && !by
@@ -153,6 +151,38 @@ fn every_panel_has_a_title_of_its_own_a_unit_and_says_what_it_tells() {
             assert!(titles.insert(panel.title), "{} twice in {}", panel.title, dashboard.title);
             assert!(!panel.unit.is_empty() && panel.what.ends_with('.'), "{}", panel.title);
             assert!(panel.look != Look::Stat || panel.queries.len() == 1, "{}", panel.title);
+        }
+    }
+}
+
+#[test]
+fn a_link_hands_on_what_the_other_dashboard_understands() {
+    let mut known: BTreeMap<String, Value> = BTreeMap::new();
+    for dashboard in ALL {
+        let made = dashboard.json(ALL);
+        let links = made["links"].as_array().unwrap();
+        assert_eq!(links.len(), ALL.len() - 1);
+        assert!(
+            links.iter().all(|link| link["includeVars"] == true && link["keepTime"] == true),
+            "{}",
+            dashboard.title
+        );
+        for variable in made["templating"]["list"].as_array().unwrap() {
+            let name = variable["name"].as_str().unwrap().to_owned();
+            let other = known.entry(name).or_insert_with(|| variable.clone());
+            assert_eq!(other, variable, "one name for two things");
+        }
+    }
+}
+
+#[test]
+fn every_panel_of_durations_asks_for_exemplars_once_and_no_other_does() {
+    for dashboard in ALL {
+        for panel in dashboard.rows.iter().flat_map(|row| row.panels) {
+            // The bridge's own scrapes are in no trace.
+            let timed = panel.queries.iter().any(|(query, _)| query.starts_with("histogram_quantile"));
+            let timed = timed && !panel.queries[0].0.contains("bridge_scrape");
+            assert_eq!(panel.exemplary().is_some(), timed, "{}: {}", dashboard.title, panel.title);
         }
     }
 }

@@ -1,22 +1,19 @@
 //! All in one look, and where to look next.
 
-use crate::grafana::{Dashboard, Mark, Row, areas, lines, stat};
+use crate::grafana::{Choice, Dashboard, Row, areas, lines, stat};
+use crate::skills::ANOMALY;
 
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "mcp-otel-overview",
     title: "MCP overview",
     what: "Sessions, requests, LLM calls, skills and circuit breakers in one look.",
-    component: Some("label_values(session_start_total{@job}, component_name)"),
-    marks: &[Mark {
-        name: "Anomaly",
-        query: "sum by (skill_name, anomaly_type) (increase(anomalies_detected_total{@job}[@rate])) > 0",
-        text: "{{skill_name}}: {{anomaly_type}}",
-    }],
+    component: Some(Choice { name: "component", query: "label_values(session_start_total{@job}, component_name)" }),
+    marks: &[ANOMALY],
     rows: &[
         Row {
             title: "Now",
             panels: &[
-                stat("Bridges", "Bridges that Prometheus can scrape.", "short", &[("sum(up{@job})", "")]),
+                stat("Bridges", "Bridges that are scraped, or push.", "short", &[("count(max by (job, instance) (bridge_build_info{@job})) or vector(0)", "")]).at_least(1.0, 1.0),
                 stat("Active sessions", "Sessions that have started and not ended.", "short", &[("sum(active_sessions{@component})", "")]),
                 stat("Failed sessions", "Share of the sessions that ended with an error.", "percentunit", &[(
                         "sum(rate(session_end_total{@component, status=\"error\"}[@rate])) / sum(rate(session_end_total{@component}[@rate]))",
@@ -30,7 +27,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
         Row {
             title: "Traffic",
             panels: &[
-                lines("Sessions started", "Session starts a second, by component.", "ops", &[("sum by (component_name) (rate(session_start_total{@component}[@rate]))", "{{component_name}}")]),
+                lines("Sessions started", "Session starts a minute, by component.", "opm", &[("60 * sum by (component_name) (rate(session_start_total{@component}[@rate]))", "{{component_name}}")]),
                 lines("LLM calls", "Calls of LLM APIs a second, by model.", "ops", &[("sum by (model) (rate(mcp_hub_llm_api_calls_total{@job}[@rate]))", "{{model}}")]),
                 lines("Requests of agents", "Requests started a second, by agent.", "reqps", &[("sum by (agent) (rate(mcp_hub_requests_total{@job}[@rate]))", "{{agent}}")]),
                 lines("Skills used", "Invocations of skills a second.", "ops", &[("sum by (skill_name) (rate(skill_invocations_total{@job}[@rate]))", "{{skill_name}}")]),

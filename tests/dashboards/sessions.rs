@@ -1,12 +1,12 @@
 //! Sessions of components, and what goes on in MCP sessions.
 
-use crate::grafana::{Dashboard, Row, areas, lines, stat};
+use crate::grafana::{Choice, Dashboard, Row, areas, lines, stat};
 
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "mcp-otel-sessions",
     title: "Sessions and MCP",
     what: "Sessions by component, the MCP events that they emit, and the requests and answers of MCP servers.",
-    component: Some("label_values(session_start_total{@job}, component_name)"),
+    component: Some(Choice { name: "component", query: "label_values(session_start_total{@job}, component_name)" }),
     marks: &[],
     rows: &[
         Row {
@@ -33,19 +33,19 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 .limits(0.05, 0.1),
                 lines(
                     "Starts",
-                    "Session starts a second.",
-                    "ops",
+                    "Session starts a minute.",
+                    "opm",
                     &[(
-                        "sum by (component_name, shell_type) (rate(session_start_total{@component}[@rate]))",
+                        "60 * sum by (component_name, shell_type) (rate(session_start_total{@component}[@rate]))",
                         "{{component_name}} - {{shell_type}}",
                     )],
                 ),
                 lines(
                     "Ends",
-                    "Session ends a second, by status.",
-                    "ops",
+                    "Session ends a minute, by status.",
+                    "opm",
                     &[(
-                        "sum by (component_name, status) (rate(session_end_total{@component}[@rate]))",
+                        "60 * sum by (component_name, status) (rate(session_end_total{@component}[@rate]))",
                         "{{component_name}} {{status}}",
                     )],
                 ),

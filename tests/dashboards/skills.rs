@@ -2,16 +2,28 @@
 
 use crate::grafana::{Dashboard, Mark, Row, lines, stat, table};
 
+/// An anomaly, also the first of its kind, with which its series begins: `increase` sees nothing of that one. A series is
+/// new where its bridge was scraped at least twice without it, and not where both come back together after a gap.
+pub const ANOMALY: Mark = Mark {
+    name: "Anomaly",
+    query: "\
+sum by (skill_name, anomaly_type) (
+  (
+    sum by (job, instance, skill_name, anomaly_type) (anomalies_detected_total{@job})
+    and sum by (job, instance, skill_name, anomaly_type) (count_over_time(anomalies_detected_total{@job}[@rate])) + 1
+      < on (job, instance) group_left () sum by (job, instance) (count_over_time(bridge_build_info{@job}[@rate]))
+  )
+  or sum by (job, instance, skill_name, anomaly_type) (increase(anomalies_detected_total{@job}[@rate]))
+) > 0",
+    text: "{{skill_name}}: {{anomaly_type}}",
+};
+
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "mcp-otel-skills",
     title: "Skills",
     what: "Invocations of skills, their durations, completion rates and anomalies.",
     component: None,
-    marks: &[Mark {
-        name: "Anomaly",
-        query: "sum by (skill_name, anomaly_type) (increase(anomalies_detected_total{@job}[@rate])) > 0",
-        text: "{{skill_name}}: {{anomaly_type}}",
-    }],
+    marks: &[ANOMALY],
     rows: &[Row {
         title: "Skills",
         panels: &[

@@ -9,8 +9,14 @@ const FIVE: f64 = 300.0;
 /// Works out what an expression must give.
 pub type Right = fn(&Raw) -> Vector;
 
+/// From a second to a minute.
+fn a_minute(rate: f64) -> f64 {
+    rate * 60.0
+}
+
 /// By dashboard and title; an annotation comes after the panel of its name.
 const RIGHT: &[(&str, &str, &[Right])] = &[
+    // Each of the job's targets is one that answers.
     ("mcp-otel-overview", "Bridges", &[|raw| raw.last("up").sum_by(&[])]),
     ("mcp-otel-overview", "Active sessions", &[|raw| raw.last("active_sessions").sum_by(&[])]),
     (
@@ -37,7 +43,7 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
     (
         "mcp-otel-overview",
         "Sessions started",
-        &[|raw| raw.rate("session_start_total", FIVE).sum_by(&["component_name"])],
+        &[|raw| raw.rate("session_start_total", FIVE).sum_by(&["component_name"]).map(a_minute)],
     ),
     ("mcp-otel-overview", "LLM calls", &[|raw| raw.rate("mcp_hub_llm_api_calls_total", FIVE).sum_by(&["model"])]),
     ("mcp-otel-overview", "Requests of agents", &[|raw| raw.rate("mcp_hub_requests_total", FIVE).sum_by(&["agent"])]),
@@ -56,9 +62,8 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
         "mcp-otel-overview",
         "Anomaly",
         &[|raw| {
-            raw.rate("anomalies_detected_total", FIVE)
+            raw.rise("anomalies_detected_total", FIVE, "bridge_build_info")
                 .sum_by(&["skill_name", "anomaly_type"])
-                .map(|rate| rate * FIVE)
                 .above(0.0)
         }],
     ),
@@ -79,9 +84,13 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
     (
         "mcp-otel-sessions",
         "Starts",
-        &[|raw| raw.rate("session_start_total", FIVE).sum_by(&["component_name", "shell_type"])],
+        &[|raw| raw.rate("session_start_total", FIVE).sum_by(&["component_name", "shell_type"]).map(a_minute)],
     ),
-    ("mcp-otel-sessions", "Ends", &[|raw| raw.rate("session_end_total", FIVE).sum_by(&["component_name", "status"])]),
+    (
+        "mcp-otel-sessions",
+        "Ends",
+        &[|raw| raw.rate("session_end_total", FIVE).sum_by(&["component_name", "status"]).map(a_minute)],
+    ),
     (
         "mcp-otel-sessions",
         "Failed sessions",
@@ -238,15 +247,23 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
     (
         "mcp-otel-hub",
         "Success rate",
-        &[|raw| raw.rate("mcp_hub_requests_success_total", FIVE).sum_by(&["agent", "operation"])],
+        &[|raw| {
+            let requests = raw.rate("mcp_hub_requests_total", FIVE).sum_by(&["agent", "operation"]);
+            raw.rate("mcp_hub_requests_success_total", FIVE)
+                .sum_by(&["agent", "operation"])
+                .or_zero_of(&requests)
+                .over(&requests)
+        }],
     ),
     (
         "mcp-otel-hub",
         "Error rate",
         &[|raw| {
+            let requests = raw.rate("mcp_hub_requests_total", FIVE).sum_by(&["agent", "operation"]);
             raw.rate("mcp_hub_requests_failed_total", FIVE)
                 .sum_by(&["agent", "operation"])
-                .over(&raw.rate("mcp_hub_requests_total", FIVE).sum_by(&["agent", "operation"]))
+                .or_zero_of(&requests)
+                .over(&requests)
         }],
     ),
     (
@@ -353,9 +370,8 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
         "mcp-otel-skills",
         "Anomaly",
         &[|raw| {
-            raw.rate("anomalies_detected_total", FIVE)
+            raw.rise("anomalies_detected_total", FIVE, "bridge_build_info")
                 .sum_by(&["skill_name", "anomaly_type"])
-                .map(|rate| rate * FIVE)
                 .above(0.0)
         }],
     ),
@@ -377,28 +393,57 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
                 .map(|share| 100.0 * share)
         }],
     ),
+    ("mcp-otel-breakers", "Total calls", &[|raw| raw.last("circuit_breaker_calls_total").sum_by(&[])]),
     (
         "mcp-otel-breakers",
         "Success rate",
-        &[|raw| raw.last("circuit_breaker_failure_rate").max_by(&["component"]).map(|rate| 100.0 - rate)],
+        &[|raw| {
+            raw.rate("circuit_breaker_calls_success", FIVE)
+                .sum_by(&["component"])
+                .over(&raw.rate("circuit_breaker_calls_total", FIVE).sum_by(&["component"]))
+                .map(|share| 100.0 * share)
+        }],
+    ),
+    (
+        "mcp-otel-breakers",
+        "P99 latency",
+        &[|raw| {
+            raw.rate("circuit_breaker_call_duration_seconds_bucket", FIVE).sum_by(&["component", "le"]).quantile(0.99)
+        }],
     ),
     ("mcp-otel-breakers", "State", &[|raw| raw.last("circuit_breaker_state").max_by(&["component", "state"])]),
     (
         "mcp-otel-breakers",
         "Latency",
-        &[|raw| raw.last("circuit_breaker_latency_seconds").max_by(&["component", "quantile"])],
+        &[
+            |raw| {
+                raw.rate("circuit_breaker_call_duration_seconds_bucket", FIVE)
+                    .sum_by(&["component", "le"])
+                    .quantile(0.5)
+            },
+            |raw| {
+                raw.rate("circuit_breaker_call_duration_seconds_bucket", FIVE)
+                    .sum_by(&["component", "le"])
+                    .quantile(0.95)
+            },
+        ],
     ),
     (
         "mcp-otel-breakers",
         "Mean latency",
-        &[|raw| raw.last("circuit_breaker_latency_seconds_avg").max_by(&["component"])],
+        &[|raw| {
+            raw.rate("circuit_breaker_call_duration_seconds_sum", FIVE)
+                .sum_by(&["component"])
+                .over(&raw.rate("circuit_breaker_call_duration_seconds_count", FIVE).sum_by(&["component"]))
+        }],
     ),
     (
         "mcp-otel-breakers",
-        "Latency in the window",
-        &[|raw| {
-            raw.rate("circuit_breaker_call_duration_seconds_bucket", FIVE).sum_by(&["component", "le"]).quantile(0.99)
-        }],
+        "Latency of the last calls",
+        &[
+            |raw| raw.last("circuit_breaker_latency_seconds").max_by(&["component", "quantile"]),
+            |raw| raw.last("circuit_breaker_latency_seconds_avg").max_by(&["component"]),
+        ],
     ),
     ("mcp-otel-breakers", "Calls", &[|raw| raw.rate("circuit_breaker_calls_total", FIVE).sum_by(&["component"])]),
     (
@@ -406,7 +451,11 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
         "Successful calls",
         &[|raw| raw.rate("circuit_breaker_calls_success", FIVE).sum_by(&["component"])],
     ),
-    ("mcp-otel-breakers", "Failures", &[|raw| raw.rate("circuit_breaker_calls_failed", FIVE).sum_by(&["component"])]),
+    (
+        "mcp-otel-breakers",
+        "Failures",
+        &[|raw| raw.rate("circuit_breaker_calls_failed", FIVE).sum_by(&["component"]).map(a_minute)],
+    ),
     (
         "mcp-otel-breakers",
         "Failure rate",
@@ -417,6 +466,7 @@ const RIGHT: &[(&str, &str, &[Right])] = &[
                 .map(|share| 100.0 * share)
         }],
     ),
+    ("mcp-otel-breakers", "Failed so far", &[|raw| raw.last("circuit_breaker_failure_rate").max_by(&["component"])]),
     (
         "mcp-otel-breakers",
         "Error types",

@@ -25,6 +25,27 @@ impl Raw {
         Self { end, series }
     }
 
+    /// Of one job alone.
+    pub fn of_job(mut self, job: &str) -> Self {
+        self.series.retain(|series| series.labels["job"] == job);
+        self
+    }
+
+    /// How much each series rose in the window. One that began after the second sample of `beside`, of the same instance,
+    /// rose from nothing.
+    pub fn rise(&self, name: &str, window: f64, beside: &str) -> Vector {
+        let Vector(mut rises) = self.rate(name, window).map(|rate| rate * window);
+        let times = |series: &Series| series.samples.iter().map(|sample| sample.0).collect::<Vec<_>>();
+        for series in self.named(name) {
+            let same = |other: &&Series| other.labels["instance"] == series.labels["instance"];
+            let second = self.named(beside).find(same).and_then(|other| times(other).get(1).copied());
+            if second.is_some_and(|second| times(series)[0] > second) {
+                rises.insert(unnamed(series), series.samples[series.samples.len() - 1].1);
+            }
+        }
+        Vector(rises)
+    }
+
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Series> {
         self.series.iter().filter(move |series| series.labels["__name__"] == name)
     }
@@ -100,6 +121,14 @@ impl Vector {
     pub fn plus(&self, other: &Self) -> Self {
         let both = self.0.iter().filter_map(|(labels, value)| Some((labels.clone(), value + other.0.get(labels)?)));
         Self(both.collect())
+    }
+
+    /// These, and 0 for each of the others that is not among them.
+    pub fn or_zero_of(mut self, other: &Self) -> Self {
+        for labels in other.0.keys() {
+            self.0.entry(labels.clone()).or_insert(0.0);
+        }
+        self
     }
 
     /// How many there are, as one value.
