@@ -7,6 +7,7 @@
 #![cfg(feature = "peers")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod grafana;
 #[path = "../support/peers/mod.rs"]
 mod peers;
 mod right;
