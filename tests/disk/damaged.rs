@@ -14,6 +14,11 @@ type Files = BTreeMap<&'static str, Vec<u8>>;
 
 /// The files that a bridge leaves behind which remembered a few sessions, and some more after a restart.
 fn left_behind(signal: &str) -> Files {
+    left_behind_by_client(signal).0
+}
+
+/// The same, and what a client knows of it.
+fn left_behind_by_client(signal: &str) -> (Files, Client) {
     let dir = tempfile::tempdir().unwrap();
     let mut client = Client::default();
     for signal in ["-TERM", signal] {
@@ -23,7 +28,7 @@ fn left_behind(signal: &str) -> Files {
         }
         bridge.stop(signal);
     }
-    read(&database(dir.path()))
+    (read(&database(dir.path())), client)
 }
 
 /// Starts a bridge on these files: it sets them aside, says so, and takes events.
@@ -64,6 +69,37 @@ fn a_database_that_is_cut_at_any_page() {
     for pages in 0..whole.len() / 4096 {
         set_aside(&[("", whole[..pages * 4096].to_vec())].into(), "the database is damaged");
     }
+}
+
+/// The log has what was committed last, and with it some of the pages that the database lacks: either all that was
+/// acknowledged is there, or both files are set aside as they were.
+#[test]
+fn a_database_that_is_cut_at_any_page_with_its_log_beside_it() {
+    let (whole, client) = left_behind_by_client("-KILL");
+    assert!(whole[""].len() > 20 * 4096 && !whole["-wal"].is_empty());
+    let (mut kept, mut given_up) = (0, 0);
+    for pages in 0..=whole[""].len() / 4096 {
+        let dir = tempfile::tempdir().unwrap();
+        let cut = Files::from([("", whole[""][..pages * 4096].to_vec()), ("-wal", whole["-wal"].clone())]);
+        write(&database(dir.path()), &cut);
+        let bridge = Serving::start(dir.path(), &[]);
+        match &aside(dir.path())[..] {
+            [] => {
+                client.check(&bridge);
+                client.check_duplicates(&bridge);
+                kept += 1;
+            }
+            [one] => {
+                assert!(is_untouched(one, &cut), "what was set aside was changed, cut at page {pages}");
+                let mut anew = Client::default();
+                anew.start(&bridge);
+                anew.check(&bridge);
+                given_up += 1;
+            }
+            more => panic!("{more:?}"),
+        }
+    }
+    assert!(kept > 1 && given_up > 0, "{kept} were kept and {given_up} set aside");
 }
 
 #[test]

@@ -52,8 +52,7 @@ fn full(start: impl Fn() -> Serving, fill: impl Fn(&Serving), free: impl Fn(&Ser
 fn a_file_system_that_is_full() {
     let dir = tempfile::tempdir().unwrap();
     // Where namespaces are forbidden, a limit on the size of files takes the place of the file system.
-    let Some(small) = Small::mount(dir.path(), "4m") else {
-        eprintln!("no namespace can be made here: a limit on the size of files stands for the full disk");
+    let Some(small) = Small::mount(dir.path(), "4m", "a limit on the size of files stands for the full disk") else {
         return limited(dir.path());
     };
     let start = || Serving::spawn(&mut small.inside(serve(dir.path(), &mut program())));
@@ -64,10 +63,7 @@ fn a_file_system_that_is_full() {
 #[test]
 fn a_disk_that_is_nearly_full_stays_at_fault() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(small) = Small::mount(dir.path(), "4m") else {
-        eprintln!("no namespace can be made here, and so no nearly full disk");
-        return;
-    };
+    let Some(small) = Small::mount(dir.path(), "4m", "no disk is nearly full") else { return };
     let bridge = Serving::spawn(&mut small.inside(serve(dir.path(), &mut program())));
     let batch = Value::from((0..300).map(event).collect::<Vec<_>>()).to_string();
     let send = || ask(&bridge, "POST", "/v1/events", &batch).unwrap();

@@ -6,15 +6,20 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod calls;
 mod client;
 mod damaged;
 mod files;
 mod full;
+mod full_outbox;
 mod killed_starts;
+#[path = "../support/load/mod.rs"]
+mod load;
 #[path = "../cli/process.rs"]
 #[allow(dead_code, reason = "shared with the tests of the command line")]
 mod process;
 mod read_only;
+mod recovery;
 mod small;
 mod stop;
 #[path = "../support/mod.rs"]

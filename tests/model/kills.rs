@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::expected::Model;
-use crate::run::{Lasting, Run, directory};
+use crate::run::{Lasting, Run};
 use crate::step::Step;
 use crate::support::collector::{Answer, Seen};
 use crate::support::events::try_send;
@@ -140,7 +140,7 @@ impl Run {
 
     /// Copies what the disk holds by now, of the log no more than that, for the next bridge to begin with.
     fn bury(&mut self, log_bytes: u64) {
-        let copy = directory();
+        let copy = files::in_memory();
         files::as_killed(self.dir.path(), copy.path());
         let log = std::fs::File::options().write(true).open(copy.path().join("bridge.db-wal")).unwrap();
         log.set_len(log_bytes.min(log.metadata().unwrap().len())).unwrap();

@@ -40,11 +40,6 @@ pub struct Run {
     tick: usize,
 }
 
-/// A directory in memory where there is such a thing: a killed process leaves the same behind on either.
-pub fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 /// Whether a sample must be the same after a restart, and as the model has it. Completion rates are worked out anew.
 fn stays(key: &str) -> bool {
     !key.starts_with("bridge_") && !key.starts_with("skill_completion_rate")
@@ -55,7 +50,7 @@ pub type Lasting = BTreeMap<String, u64>;
 
 impl Run {
     pub fn new(plan: Plan) -> Self {
-        let (dir, collector) = (directory(), Collector::start());
+        let (dir, collector) = (files::in_memory(), Collector::start());
         let bridge = files::open(dir.path(), &plan.config(&collector.endpoint()));
         let (model, line) = (Model::default(), Line::default());
         Self { dir, graves: Vec::new(), bridge, collector, model, line, plan, refused: false, away: false, tick: 0 }

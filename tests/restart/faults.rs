@@ -119,6 +119,7 @@ fn a_fault_that_is_over_is_noticed_without_an_event() {
     tell(dir.path(), WELL_AGAIN);
     // Whoever is told that nothing can be kept sends nothing: the bridge must find out by itself.
     until("the fault is gone", || bridge.health().fault.is_none());
+    assert_eq!(Samples::of(&bridge).get("bridge_ready"), 1.0);
 }
 
 #[test]

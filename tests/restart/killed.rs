@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::process::{Serving, program};
 use crate::support::collector::Collector;
 use crate::support::events::until;
+use crate::support::samples::Samples;
 use crate::workload::{PARTS, events};
 
 /// What tells of this process, this machine or this moment: the bridge about itself, and what is sampled.
@@ -37,6 +38,8 @@ fn serve(dir: &Path, collector: &Collector) -> Serving {
 /// Every sample as it is printed.
 fn scrape(bridge: &Serving) -> BTreeMap<String, String> {
     let text = bridge.get("/metrics");
+    // The books are balanced in each scrape.
+    Samples::parse(&text);
     let samples = text.lines().filter(|line| !line.starts_with('#') && !begins(line, &OF_THE_MOMENT));
     samples.map(|line| line.rsplit_once(' ').unwrap()).map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

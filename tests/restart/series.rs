@@ -184,6 +184,7 @@ fn a_series_keeps_the_time_it_was_first_made() {
     let second = starts();
     assert_eq!(second[..first.len()], first);
     assert!(second.len() > first.len() && second[first.len()..].iter().all(|start| *start > after));
+    assert_eq!(Samples::of(&bridge).total("mcp_event_emit_success_total"), 3.0);
 }
 
 #[test]

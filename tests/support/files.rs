@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mcp_otel_bridge::config::Config;
 use mcp_otel_bridge::{Bridge, BuildError, StoreError};
 use rusqlite::Connection;
+use tempfile::TempDir;
 
 /// Fails every commit that keeps an event: a foreign key that is looked at only then.
 pub const COMMITS_FAIL: &str = "
@@ -14,6 +15,12 @@ pub const COMMITS_FAIL: &str = "
     CREATE TRIGGER poisoned AFTER INSERT ON event_ids BEGIN INSERT INTO poison VALUES (1); END;";
 /// Takes it away.
 pub const WELL_AGAIN: &str = "DROP TRIGGER poisoned; DROP TABLE poison; DROP TABLE poison_of;";
+
+/// A directory in memory where there is such a thing, for tests that open many stores: a process that is killed leaves the
+/// same behind on either.
+pub fn in_memory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
 
 /// Changes the database from outside.
 pub fn tell(dir: &Path, sql: &str) {
