@@ -74,13 +74,15 @@ impl Book {
         self.get("outbox", signal, "bytes")
     }
 
-    /// Every item is accounted for.
+    /// Every item is accounted for, at the latest when the calls that are under way have come.
     pub(crate) fn check(&self, signal: Signal) {
-        let book = self.0.lock().unwrap();
-        let items = |outcome: ItemOutcome| *book.get(&("items", signal.as_str(), outcome.as_str())).unwrap_or(&0);
-        let waiting = *book.get(&("outbox", signal.as_str(), "items")).unwrap_or(&0);
-        let met: u64 = ItemOutcome::ALL.into_iter().filter(|o| *o != ItemOutcome::Queued).map(items).sum();
-        assert_eq!(items(ItemOutcome::Queued), met + waiting, "{book:?}");
+        until("every item is accounted for", || {
+            let book = self.0.lock().unwrap();
+            let items = |outcome: ItemOutcome| *book.get(&("items", signal.as_str(), outcome.as_str())).unwrap_or(&0);
+            let waiting = *book.get(&("outbox", signal.as_str(), "items")).unwrap_or(&0);
+            let met: u64 = ItemOutcome::ALL.into_iter().filter(|o| *o != ItemOutcome::Queued).map(items).sum();
+            items(ItemOutcome::Queued) == met + waiting
+        });
     }
 
     fn get(&self, what: &'static str, signal: Signal, outcome: &'static str) -> u64 {
@@ -102,7 +104,7 @@ impl Stats for Book {
     }
 }
 
-/// A push with all that feeds it.
+/// A push with all that feeds it. Its book is balanced in the end.
 pub(crate) struct Bench {
     pub(crate) push: Push,
     pub(crate) book: Arc<Book>,
@@ -110,6 +112,18 @@ pub(crate) struct Bench {
     pub(crate) seconds: Histogram<f64>,
     pub(crate) level: UpDownCounter<i64>,
     _provider: SdkMeterProvider,
+    _balanced: Balanced,
+}
+
+/// Looks into a book in the end, whatever a test was about.
+struct Balanced(Arc<Book>);
+
+impl Drop for Balanced {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            [Signal::Metrics, Signal::Spans].into_iter().for_each(|signal| self.0.check(signal));
+        }
+    }
 }
 
 impl Bench {
@@ -153,6 +167,7 @@ impl Bench {
         })?;
         Ok(Self {
             push,
+            _balanced: Balanced(Arc::clone(&book)),
             book,
             calls: meter.u64_counter("calls").with_unit("{call}").with_description("Calls").build(),
             seconds: meter.f64_histogram("seconds").with_unit("s").with_boundaries(vec![0.5, 1.0]).build(),

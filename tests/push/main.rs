@@ -9,5 +9,6 @@ mod collector;
 mod delivery;
 mod faults;
 mod parts;
+mod retries;
 mod secure;
 mod shutdown;
