@@ -1,28 +1,51 @@
 //! Delta temporality over outages and kills: each change is told exactly once.
 
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
 
 use crate::yard::{Yard, until};
 
-const DELTA: (&str, &str) = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
+pub(crate) const DELTA: (&str, &str) = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
 
 /// The sum of all deltas of calls that the collector took.
 fn calls(yard: &Yard) -> i64 {
+    counts(yard).iter().sum()
+}
+
+/// The same, where one that came again just as it was counts once.
+pub(crate) fn calls_told_once(yard: &Yard) -> i64 {
     let metrics = yard.collector.seen(|seen| seen.metric("mcp_hub.llm_api_calls"));
-    let sums = metrics.iter().map(|metric| match &metric.data {
-        Some(Data::Sum(sum)) => sum,
-        other => panic!("{other:?}"),
-    });
+    let (mut told, mut sum) = (Vec::new(), 0);
+    for metric in metrics {
+        if !told.contains(&metric) {
+            sum += count(&metric);
+            told.push(metric);
+        }
+    }
+    sum
+}
+
+/// The last total of calls that the collector took.
+pub(crate) fn last_calls(yard: &Yard) -> i64 {
+    counts(yard).pop().unwrap_or(0)
+}
+
+fn counts(yard: &Yard) -> Vec<i64> {
+    yard.collector.seen(|seen| seen.metric("mcp_hub.llm_api_calls")).iter().map(count).collect()
+}
+
+fn count(metric: &Metric) -> i64 {
+    let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
     let value = |value: Option<Value>| match value {
         Some(Value::AsInt(value)) => value,
         other => panic!("{other:?}"),
     };
-    sums.flat_map(|sum| &sum.data_points).map(|point| value(point.value)).sum()
+    sum.data_points.iter().map(|point| value(point.value)).sum()
 }
 
 /// Waits until a collection that began after now was filed.
-fn filed(yard: &Yard) {
+pub(crate) fn filed(yard: &Yard) {
     let points = || yard.book().items("metrics", "queued");
     for _ in 0..2 {
         let before = points();

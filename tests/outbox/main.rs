@@ -7,6 +7,7 @@ mod budget;
 #[path = "../support/collector.rs"]
 #[allow(dead_code, reason = "each test uses what it needs of this")]
 mod collector;
+mod day;
 mod deltas;
 mod kills;
 mod outages;

@@ -1,9 +1,11 @@
-//! Outages of each kind: the collector is gone, unwilling, overloaded, or silent; and one that lasts a day.
+//! Outages of each kind: the collector is gone, unwilling, overloaded, or silent.
 
+use mcp_otel_bridge::telemetry::push::Signal;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::collector::{Answer, points};
+use crate::collector::Answer;
+use crate::deltas;
 use crate::peers::http;
 use crate::yard::{Yard, until};
 
@@ -27,6 +29,62 @@ fn every_span_arrives_once_whatever_the_collector_answers_as_it_comes_back() {
     assert_eq!(yard.taken(), sent);
     assert_eq!(book.items("spans", "taken"), 1200.0);
     assert!(yard.collector.seen(|seen| seen.answers.is_empty()));
+}
+
+#[test]
+fn metrics_arrive_whatever_the_collector_answers_as_it_comes_back() {
+    let asked = ErrorDetails::with_retry_info(Some(std::time::Duration::from_millis(200)));
+    for temporality in [deltas::DELTA, (deltas::DELTA.0, "cumulative")] {
+        let mut yard = Yard::in_an_outage(&[
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
+            temporality,
+        ]);
+        yard.call(40);
+        deltas::filed(&yard);
+        yard.call(60);
+        deltas::filed(&yard);
+        yard.kill_and_start();
+        yard.collector.then_to(
+            Signal::Metrics,
+            [
+                Answer::Status(Status::unavailable("starting")),
+                Answer::Status(Status::with_error_details(Code::ResourceExhausted, "later", asked.clone())),
+                Answer::Status(Status::resource_exhausted("no room")),
+                Answer::Hang,
+                Answer::TakenAndHang,
+                Answer::Status(Status::aborted("again")),
+            ],
+        );
+        yard.collector.come_back();
+        let told = |yard: &Yard| match temporality {
+            deltas::DELTA => deltas::calls_told_once(yard),
+            _ => deltas::last_calls(yard),
+        };
+        until("all calls of the outage", || (told(&yard) == 100).then_some(()));
+        yard.call(7);
+        until("the calls after it", || (told(&yard) == 107).then_some(()));
+        let book = yard.book();
+        assert_eq!(book.items("metrics", "dropped") + book.items("metrics", "rejected"), 0.0);
+        assert_eq!(book.items("metrics", "superseded") == 0.0, temporality == deltas::DELTA);
+        assert!(yard.collector.seen(|seen| seen.answers_to(Signal::Metrics).is_empty()));
+    }
+}
+
+#[test]
+fn a_partial_success_after_an_outage_is_counted_as_what_it_is() {
+    let mut yard = Yard::in_an_outage(&[("OTEL_METRIC_EXPORT_INTERVAL", "50")]);
+    let sent = yard.call(600);
+    deltas::filed(&yard);
+    yard.collector.then_to(Signal::Spans, [Answer::Partial(7)]);
+    yard.collector.then_to(Signal::Metrics, [Answer::Partial(2)]);
+    yard.collector.come_back();
+    let book = yard.drained();
+    assert_eq!((book.items("spans", "taken"), book.items("spans", "rejected")), (593.0, 7.0));
+    assert_eq!(yard.taken(), sent, "what the collector did not want is not sent again");
+    until("the last totals", || (deltas::last_calls(&yard) == 600).then_some(()));
+    let book = until("its book", || Some(yard.book()).filter(|book| book.items("metrics", "rejected") == 2.0));
+    assert_eq!((book.requests("spans", "partial"), book.requests("metrics", "partial")), (1.0, 1.0));
 }
 
 #[test]
@@ -66,51 +124,4 @@ fn the_push_rests_while_the_store_fails_and_goes_on_by_itself() {
     let book = yard.drained();
     assert_eq!(yard.taken(), sent);
     assert_eq!(book.items("metrics", "dropped") + book.items("spans", "dropped"), 0.0);
-}
-
-/// The clock of the process is the system's; the shift is done to the rows, whose times are what counts.
-#[test]
-fn an_outage_of_a_day_leaves_an_hourly_snapshot_and_the_newest_arrives_last() {
-    let mut yard = Yard::in_an_outage(&[("OTEL_METRIC_EXPORT_INTERVAL", "20")]);
-    yard.call(1);
-    until("some snapshots", || (yard.book().items("metrics", "queued") > 0.0).then_some(()));
-    yard.kill();
-    // A snapshot every ten minutes of a day, the first one's copies.
-    let db = rusqlite::Connection::open(yard.dir().join("bridge.db")).unwrap();
-    db.execute_batch(
-        "UPDATE outbox_metrics SET id = id + 1000;
-         WITH RECURSIVE tens (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM tens WHERE n < 143)
-         INSERT INTO outbox_metrics (id, at_ms, items, settled, bytes, replaceable, request)
-         SELECT n + 1, at_ms - (144 - n) * 600000, items, 0, bytes, 1, request
-         FROM tens, (SELECT * FROM outbox_metrics ORDER BY id LIMIT 1);",
-    )
-    .unwrap();
-    drop(db);
-
-    yard.start();
-    yard.call(1);
-    until("the next snapshot", || (yard.book().items("metrics", "superseded") > 0.0).then_some(()));
-    yard.kill();
-    let db = rusqlite::Connection::open(yard.dir().join("bridge.db")).unwrap();
-    let rows: i64 = db.query_row("SELECT count(*) FROM outbox_metrics", [], |row| row.get(0)).unwrap();
-    // 23 or 24 hours of one, then six in the recent hour, then the last minute or two.
-    assert!((29..=34).contains(&rows), "{rows}");
-    drop(db);
-
-    yard.start();
-    yard.collector.come_back();
-    let restarted = u64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap();
-    // When each snapshot that was taken was made, in the order of their coming.
-    let times = |yard: &Yard| -> Vec<u64> {
-        yard.collector.seen(|seen| {
-            let taken = seen.metrics.iter().filter(|got| got.taken);
-            taken.map(|got| points(&got.request).iter().map(|(.., time)| *time).max().unwrap()).collect()
-        })
-    };
-    until("a snapshot made after the outage", || (*times(&yard).last()? > restarted).then_some(()));
-    let times = times(&yard);
-    assert!(times.is_sorted(), "{times:?}");
-    let old = times.iter().filter(|time| **time < restarted).count() as i64;
-    assert!((rows - 1..=rows + 1).contains(&old), "{old} of {rows}");
-    yard.book();
 }
