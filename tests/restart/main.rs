@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ephemeral;
 mod faults;
 mod forget;
 mod killed;
