@@ -20,6 +20,8 @@ const BATCH_EVENTS: usize = 8192;
 /// What a batch that failed may have wanted of the disk: a page an event, and something for what it has in common.
 const PROBE_BYTES_AN_EVENT: usize = 4096;
 const PROBE_BYTES: usize = 64 << 10;
+/// What an event may want of the disk, in the log and in the database: few take half of it.
+const ROOM_AN_EVENT: usize = 2048;
 /// How often the writer looks after what time alone changes.
 const TICK: Duration = Duration::from_secs(1);
 /// How often what is too old is forgotten.
@@ -199,7 +201,8 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let now_ms = now_ms();
         self.refresh_memory()?;
-        self.state.check_room(0)?;
+        let events: usize = batch.as_slice().iter().map(|submission| submission.events.len()).sum();
+        self.state.check_room(events * ROOM_AN_EVENT)?;
         self.try_to_write(now_ms, 0)?;
         self.state.begin()?;
         for Submission { source, events, received, reply } in batch {
@@ -283,11 +286,7 @@ impl Writer {
     /// While events cannot be kept: finds out whether they can be by now, before anything is decided in vain.
     /// An event that comes meanwhile is tried itself, after a row; else as many bytes are as failed.
     fn try_to_write(&mut self, now_ms: i64, bytes: usize) -> Result<(), StoreError> {
-        if self.shared.store_fault().is_some() {
-            self.state.check_room(bytes)?;
-            self.state.try_to_write(now_ms, bytes)?;
-        }
-        Ok(())
+        if self.shared.store_fault().is_some() { self.state.try_to_write(now_ms, bytes) } else { Ok(()) }
     }
 
     /// Nothing of the batch was kept: it is forgotten, and the store is mended where that can be done.
@@ -360,21 +359,15 @@ impl Writer {
             Ok(()) => {
                 self.kept();
                 self.apply(&mut staged);
-                self.give_back_room(false);
+                given_back(self.state.give_back_room());
             }
             Err(error) => {
                 self.abandon(&error);
                 // What the outbox took while the collector was away may be what is missing.
                 if error.is_full() {
-                    self.give_back_room(true);
+                    given_back(self.state.give_back_all_room());
                 }
             }
-        }
-    }
-
-    fn give_back_room(&mut self, needed: bool) {
-        if let Err(error) = self.state.give_back_room(needed) {
-            tracing::debug!(%error, "room on the disk that nothing needs could not be given back");
         }
     }
 
@@ -385,6 +378,7 @@ impl Writer {
         let now_ms = now_ms();
         self.state.check_place()?;
         // Where there is room for one row and for no batch, those who are told to come back would be sent away again.
+        self.state.check_room(self.refused_events * ROOM_AN_EVENT)?;
         self.try_to_write(now_ms, PROBE_BYTES + self.refused_events * PROBE_BYTES_AN_EVENT)?;
         if !self.state.is_overdue(now_ms) {
             return Ok(());
@@ -403,6 +397,12 @@ impl Writer {
             self.shared.set_store_fault(None);
             self.refused_events = 0;
         }
+    }
+}
+
+fn given_back(result: Result<(), StoreError>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "room on the disk that nothing needs could not be given back");
     }
 }
 

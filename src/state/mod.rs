@@ -50,6 +50,9 @@ const TRIED: &str = "tried_to_write_ms";
 /// The most sessions, and the most requests, that time out in one transaction: the rest have their turn in the next.
 const TIMED_OUT_AT_ONCE: usize = 4096;
 
+/// How often a little room is given back at once where the disk is full: the writer has others to answer.
+const GIVEN_BACK_AT_ONCE: usize = 16;
+
 /// All that is remembered, and the store behind it.
 #[derive(Debug)]
 pub struct State {
@@ -276,13 +279,28 @@ impl State {
         Outbox::base(&self.store)
     }
 
-    /// Gives room on the disk that nothing needs any more back, some at a time; `needed` where the disk is full.
+    /// Gives room on the disk that nothing needs any more back, some at a time.
     ///
     /// # Errors
     ///
     /// When the store cannot be written.
-    pub fn give_back_room(&self, needed: bool) -> Result<(), StoreError> {
-        self.outbox.give_back(&self.store, needed)
+    pub fn give_back_room(&self) -> Result<(), StoreError> {
+        self.outbox.give_back(&self.store)
+    }
+
+    /// The same where the disk is full: a little after the other, each gone before the next.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    pub fn give_back_all_room(&mut self) -> Result<(), StoreError> {
+        for _ in 0..GIVEN_BACK_AT_ONCE {
+            if !outbox::give_back_few(self.store.db())? {
+                break;
+            }
+            self.store.fold_log();
+        }
+        Ok(())
     }
 
     /// The store that changes are written to.

@@ -62,11 +62,15 @@ pub fn session_id(outcome: &Outcome) -> &str {
 }
 
 /// Waits until `done`.
-pub fn until(what: &str, mut done: impl FnMut() -> bool) {
-    const LONG: Duration = Duration::from_secs(20);
-    let deadline = Instant::now() + LONG;
+pub fn until(what: &str, done: impl FnMut() -> bool) {
+    until_within(Duration::from_secs(20), what, done);
+}
+
+/// Waits until `done`, so long at most.
+pub fn until_within(long: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + long;
     while !done() {
-        assert!(Instant::now() < deadline, "not within {LONG:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {long:?}: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -14,7 +14,7 @@ mod thin;
 
 pub use memory::MemoryShelf;
 pub(in crate::state) use rows::MIGRATION;
-pub(in crate::state) use space::prepare as prepare_space;
+pub(in crate::state) use space::{give_back_few, prepare as prepare_space};
 
 use std::collections::VecDeque;
 
@@ -391,9 +391,9 @@ impl Outbox {
         }
     }
 
-    /// Gives pages that nothing needs back to the file system, some at a time; `needed` where that is full.
-    pub(super) fn give_back(&self, store: &Store, needed: bool) -> Result<(), StoreError> {
-        if self.durable { space::give_back(store.db(), needed) } else { Ok(()) }
+    /// Gives pages that nothing needs back to the file system, some at a time.
+    pub(super) fn give_back(&self, store: &Store) -> Result<(), StoreError> {
+        if self.durable { space::give_back(store.db()) } else { Ok(()) }
     }
 
     fn publisher(&self, signal: Signal) -> &watch::Sender<Level> {

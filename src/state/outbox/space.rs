@@ -11,6 +11,8 @@ use crate::state::store::StoreError;
 const KEPT_FREE: i64 = 4096;
 /// The most pages that are given back at once: 1 MiB.
 const AT_ONCE: i64 = 256;
+/// The most where there is hardly any room to write down that they are gone: 64 KiB.
+const FEW: i64 = 16;
 /// SQLite's number for `auto_vacuum = INCREMENTAL`.
 const INCREMENTAL: i64 = 2;
 
@@ -27,16 +29,25 @@ pub(in crate::state) fn prepare(db: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Gives some free pages back: beyond those that are kept, or of all, where the disk needs each.
-pub(super) fn give_back(db: &Connection, needed: bool) -> Result<(), StoreError> {
+/// Gives some free pages back, beyond those that are kept.
+pub(super) fn give_back(db: &Connection) -> Result<(), StoreError> {
+    cut(db, KEPT_FREE, AT_ONCE).map(drop)
+}
+
+/// Gives a few free pages back, of all that there are: on a disk that is full, where the log has hardly any room. They are
+/// gone once the log is folded in. False where there are none.
+pub(in crate::state) fn give_back_few(db: &Connection) -> Result<bool, StoreError> {
+    cut(db, 0, FEW)
+}
+
+fn cut(db: &Connection, kept: i64, most: i64) -> Result<bool, StoreError> {
     let free: i64 = db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
-    let kept = if needed { 0 } else { KEPT_FREE };
-    let pages = (free - kept).min(AT_ONCE);
+    let pages = (free - kept).min(most);
     if pages > 0 {
         // It gives a row for each step, which only a query runs through.
         let mut statement = db.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
     }
-    Ok(())
+    Ok(pages > 0)
 }

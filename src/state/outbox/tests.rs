@@ -264,7 +264,7 @@ fn the_file_shrinks_again_once_the_collector_has_taken_what_waited() {
     }
     assert_eq!(pages(&desk), full, "taking gives nothing back by itself: new rows use the pages first");
     for _ in 0..100 {
-        desk.outbox.give_back(&desk.store, false).unwrap();
+        desk.outbox.give_back(&desk.store).unwrap();
     }
     assert!(pages(&desk) < full / 2, "{} of {full}", pages(&desk));
     // A second start finds it as it should be, and does not write it anew.

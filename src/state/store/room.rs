@@ -6,37 +6,42 @@
 
 use std::fs;
 
-use super::{Disk, Store, StoreError, damage};
+use super::{Disk, LOG_BYTES, Store, StoreError};
 
-/// For what is written to take something away: the settling of rows, the next log.
-const SPARE: u64 = 4 << 20;
+/// For what is written to take something away, and for what a batch wants beyond what was thought.
+const SPARE: u64 = 16 << 20;
 /// Of a small file system no more than this part.
 const SPARE_PART: u64 = 16;
 
 impl Store {
-    /// Whether so many bytes more can be kept.
+    /// Whether so many bytes more can be written, and the log be folded in after that.
     ///
     /// # Errors
     ///
-    /// [`StoreError::NoRoom`], where what would be left is needed for the log that lies there.
+    /// [`StoreError::NoRoom`], where what would be left is needed for what is there already.
     pub(in crate::state) fn check_room(&self, bytes: usize) -> Result<(), StoreError> {
         let Some(disk) = self.disk.as_ref().filter(|disk| !disk.adrift) else { return Ok(()) };
         // Where the system does not tell, a write will.
         let Some((free, whole)) = free_and_whole(disk) else { return Ok(()) };
-        let log = fs::metadata(damage::beside(&disk.database, "-wal")).map_or(0, |metadata| metadata.len());
-        let needed = log + SPARE.min(whole / SPARE_PART) + bytes as u64;
-        if free >= needed || free + self.free_pages()? >= needed {
+        let kept = SPARE.min(whole / SPARE_PART) + bytes as u64;
+        // More than any log comes to: nothing else need be looked at.
+        if free >= kept + 2 * LOG_BYTES {
+            return Ok(());
+        }
+        let needed = kept + self.growth(disk)?;
+        if free >= needed {
             return Ok(());
         }
         tracing::debug!(free, needed, "the disk is nearly full");
         Err(StoreError::NoRoom)
     }
 
-    /// Bytes of the database that nothing needs: they are written over before the file grows.
-    fn free_pages(&self) -> Result<u64, StoreError> {
-        let pages: i64 = self.db.pragma_query_value(None, "freelist_count", |row| row.get(0))?;
+    /// By how much the database's file grows when the log is folded in.
+    fn growth(&self, disk: &Disk) -> Result<u64, StoreError> {
+        let pages: i64 = self.db.pragma_query_value(None, "page_count", |row| row.get(0))?;
         let size: i64 = self.db.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        Ok(u64::try_from(pages.saturating_mul(size)).unwrap_or(0))
+        let now = fs::metadata(&disk.database).map_or(0, |metadata| metadata.len());
+        Ok(u64::try_from(pages.saturating_mul(size)).unwrap_or(0).saturating_sub(now))
     }
 }
 
