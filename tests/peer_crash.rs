@@ -87,6 +87,7 @@ fn an_outage_of_a_day_loses_no_span_and_resets_no_series() {
         }
         stage.collector_comes_back();
         stage.go_on_for(Duration::from_secs(2));
+        stage.was_thinned();
     });
 }
 
@@ -140,6 +141,25 @@ impl Stage {
         self.collector = self.collector.take().map(Collector::come_back);
     }
 
+    /// Of the hours of the outage a snapshot each has come, though several were made in each, and then the present.
+    fn was_thinned(&self) {
+        let collector = self.collector.as_ref().unwrap();
+        let hour_of = |points: &Vec<Point>| {
+            let times = points.iter().map(|point| point.data["timeUnixNano"].as_str().unwrap().parse::<u64>().unwrap());
+            times.max().unwrap() / 3_600_000_000_000
+        };
+        let hours = peers::until("the snapshots of the outage", || {
+            let hours: Vec<u64> = collector.exports().iter().map(hour_of).collect();
+            // The newest come all in one hour, or in two.
+            let newest = hours.iter().filter(|hour| hours.last() == Some(hour)).count();
+            (newest > 2).then_some(hours)
+        });
+        let before = hours.iter().take_while(|hour| **hour + 1 < *hours.last().unwrap()).copied().collect::<Vec<_>>();
+        assert!(before.is_sorted() && before.windows(2).all(|pair| pair[0] != pair[1]), "one an hour: {hours:?}");
+        // In some steps of the clock no snapshot was made.
+        assert!(before.len() as u64 >= 24 / STEP_HOURS / 2, "{hours:?}");
+    }
+
     /// Lets this happen under load, and then checks everything.
     fn under_load(mut self, happens: impl FnOnce(&mut Self)) {
         let prometheus = Prometheus::scraping(&self.bridge.address.to_string());
@@ -170,6 +190,9 @@ impl Stage {
         let scraped = scraped(prometheus);
         faults.extend(differences(&scraped, expected).into_iter().take(5).map(|fault| format!("scraped: {fault}")));
         faults.extend(resets(prometheus, &scraped));
+        faults.extend(unbalanced(prometheus));
+        let scrape = ureq::get(self.bridge.url("/metrics")).call().unwrap().body_mut().read_to_string().unwrap();
+        faults.extend(Shown::of_text(&scrape).unbalanced());
         faults
     }
 }
@@ -262,6 +285,24 @@ fn scraped(prometheus: &Prometheus) -> Shown {
         }
     }
     shown
+}
+
+/// The books of the bridge that were not balanced in some scrape.
+fn unbalanced(prometheus: &Prometheus) -> Vec<String> {
+    let sum = |series: &str| format!("(sum({series}) or vector(0))");
+    let events = |name: &str| sum(&format!("bridge_events_{name}_total"));
+    let ends = ["accepted", "duplicate", "rejected"].map(events).join(" - ");
+    let mut books = vec![("events".to_owned(), format!("{} - {ends}", events("received")))];
+    for signal in ["metrics", "spans"] {
+        let items =
+            |outcome: &str| sum(&format!("bridge_push_items_total{{signal=\"{signal}\",outcome=\"{outcome}\"}}"));
+        let ends = ["taken", "rejected", "superseded", "dropped"].map(items).join(" - ");
+        let waiting = sum(&format!("bridge_outbox_items{{signal=\"{signal}\"}}"));
+        books.push((signal.to_owned(), format!("{} - {ends} - {waiting}", items("queued"))));
+    }
+    let worst = |book: &str| prometheus.value(&format!("max_over_time(abs({book})[1h:1s])")).unwrap();
+    let unbalanced = books.iter().map(|(of, book)| (of, worst(book))).filter(|(_, worst)| *worst != 0.0);
+    unbalanced.map(|(of, worst)| format!("in some scrape {worst} {of} are not accounted for")).collect()
 }
 
 /// The metrics that Prometheus has seen a reset of, though they only rise.

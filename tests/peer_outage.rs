@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use peers::books::unbalanced_text;
 use peers::bridge::{Bridge, OPENMETRICS};
 use peers::collector::Collector;
 use peers::fleet::{self, Sent, sessions};
@@ -100,6 +101,8 @@ fn an_outage_under_load_with_kills_in_it_loses_and_repeats_no_span() {
     assert!(acknowledged.iter().all(|id| once.contains(id)), "a span of an acknowledged event is lost");
     // Beside them only those of a batch that was kept when its answer was lost.
     assert!(taken.len() <= acknowledged.len() + 3 * CALLS, "{} of {}", taken.len(), acknowledged.len());
+    let samples = bridge.samples();
+    assert_eq!(samples["bridge_push_items_total{signal=\"spans\",outcome=\"taken\"}"], queued, "and the books say so");
 }
 
 /// The calls of one batch.
@@ -142,6 +145,7 @@ impl Scrapes {
                 let answer = http::get(&url, OPENMETRICS).unwrap();
                 assert_eq!(answer.status, 200);
                 assert!(answer.body.ends_with("# EOF\n"));
+                assert_eq!(unbalanced_text(&answer.body), Vec::<String>::new());
                 assert!(asked.elapsed() < SLOW, "a scrape took {:?}", asked.elapsed());
                 let counted: &std::sync::atomic::AtomicU64 = &counted;
                 counted.fetch_add(1, Ordering::Relaxed);

@@ -46,4 +46,6 @@ fn active_sessions_and_duplicates_survive_a_crash() {
         until("the span", || collector.spans().into_iter().find(|span| span.attributes["session.id"] == session(1)));
     let parts = format!("00-{}-{}-01", span.trace_id, span.span_id);
     assert_eq!(started["results"][1]["traceparent"], parts);
+    // The books are balanced in each scrape.
+    bridge.samples();
 }

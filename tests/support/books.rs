@@ -47,6 +47,16 @@ pub fn unbalanced<'s>(samples: impl IntoIterator<Item = (&'s str, f64)>) -> Vec<
     wrong
 }
 
+/// What does not add up in a scrape, as it came.
+pub fn unbalanced_text(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    unbalanced(lines.map(|line| {
+        let sample = line.split_once(" # {").map_or(line, |(sample, _)| sample);
+        let (key, value) = sample.rsplit_once(' ').unwrap();
+        (key, value.parse().unwrap())
+    }))
+}
+
 /// The books of this scrape are balanced.
 #[track_caller]
 pub fn assert_balanced<'s>(samples: impl IntoIterator<Item = (&'s str, f64)>) {
