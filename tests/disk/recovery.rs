@@ -17,7 +17,7 @@ use crate::load::watch::{Shown, differences};
 use crate::load::workload::Workload;
 use crate::process::{PATIENCE, Serving, program};
 use crate::support::events::until;
-use crate::support::files::{as_killed, in_memory};
+use crate::support::files::as_killed;
 use crate::support::samples::Samples;
 
 /// A log of this size takes a while to be read again.
@@ -30,7 +30,7 @@ const NOBODY: &str = "http://127.0.0.1:1";
 
 /// Leaves a long log in `dir`, of which nothing is in the database yet; what was acknowledged.
 fn leave_a_long_log(dir: &Path) -> Ledger {
-    let living = in_memory();
+    let living = tempfile::tempdir().unwrap();
     let config = Config {
         durability: Durability::Off,
         push_spans: Some(PushSpans::new(Otlp::new(NOBODY))),
@@ -113,11 +113,11 @@ fn check(bridge: &Serving, ledger: &Ledger) {
 
 #[test]
 fn recoveries_that_are_killed_twice_in_a_row() {
-    let left = in_memory();
+    let left = tempfile::tempdir().unwrap();
     let ledger = leave_a_long_log(left.path());
     let (mut killed_in_its_midst, mut took) = (0, Duration::ZERO);
     for round in 0..TRIES {
-        let dir = in_memory();
+        let dir = tempfile::tempdir().unwrap();
         as_killed(left.path(), dir.path());
         if took.is_zero() {
             took = recovery(dir.path());
