@@ -1,13 +1,13 @@
 //! A small OTLP collector: a real gRPC server on loopback that keeps what it gets and answers as told.
 
+#[path = "collector/proxy.rs"]
+mod proxy;
+
 use std::collections::{HashMap, VecDeque};
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{Either, Ready, ready};
 use mcp_otel_bridge::telemetry::push::Signal;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
@@ -25,11 +25,12 @@ use opentelemetry_proto::tonic::metrics::v1::{Gauge, Metric, Sum};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+
+use proxy::Proxy;
 
 /// How one request is answered.
 pub enum Answer {
@@ -212,40 +213,6 @@ impl TraceService for Service {
         let partial_success = (rejected > 0)
             .then(|| ExportTracePartialSuccess { rejected_spans: rejected, error_message: "too old".to_owned() });
         Ok(Response::new(ExportTraceServiceResponse { partial_success }))
-    }
-}
-
-/// What stands before the collector: a proxy that turns requests away as HTTP does, without a word of gRPC.
-#[derive(Clone)]
-struct Proxy<S> {
-    service: Service,
-    inner: S,
-}
-
-impl<S> tower::Service<http::Request<Body>> for Proxy<S>
-where
-    S: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Either<Ready<Result<S::Response, S::Error>>, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let mut seen = self.service.0.lock().unwrap();
-        let Some((status, retry_after)) = seen.proxy.pop_front() else {
-            drop(seen);
-            return Either::Right(self.inner.call(request));
-        };
-        seen.turned_away.push(Instant::now());
-        let mut response = http::Response::builder().status(status);
-        if let Some(retry_after) = retry_after {
-            response = response.header("retry-after", retry_after);
-        }
-        Either::Left(ready(Ok(response.body(Body::empty()).unwrap())))
     }
 }
 
