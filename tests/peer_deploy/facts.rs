@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use mcp_otel_bridge::config;
+use mcp_otel_bridge::{catalog, config};
 use serde_json::{Value, json};
 
 use crate::manifests::{bridges, containers, good, list, of, variables, workloads};
-use crate::{at, run, selectors};
+use crate::{at, network, run, selectors};
 
 /// The page of every path, which the tests hold against what the bridge serves.
 const PATHS: &str = include_str!("../../docs/http-api.md");
@@ -24,6 +24,7 @@ pub fn hold(documents: &[Value]) {
         assert!(document["metadata"]["namespace"].is_null(), "where it goes is not for us to say: {document}");
     }
     selectors::hold(documents);
+    network::hold(documents);
     for workload in workloads(documents) {
         hardened(workload);
         references(documents, workload);
@@ -124,6 +125,7 @@ fn monitored(documents: &[Value], bridge: &Value) {
             assert!(spec["sampleLimit"].as_u64().unwrap() > 0);
             for endpoint in list(&spec[endpoints]) {
                 assert_eq!(endpoint["path"], "/metrics");
+                keeps_labels(endpoint);
                 assert_eq!(endpoint["scheme"] == "https", has("_TLS_CERT_FILE"));
                 let client = ["ca", "cert", "keySecret"].map(|part| !endpoint["tlsConfig"][part].is_null());
                 assert_eq!(client, [has("_TLS_CERT_FILE"), has("_TLS_CLIENT_CA_FILE"), has("_TLS_CLIENT_CA_FILE")]);
@@ -131,6 +133,20 @@ fn monitored(documents: &[Value], bridge: &Value) {
                 assert_eq!(token, has("_AUTH_SCRAPE_TOKEN_FILE"));
             }
         }
+    }
+}
+
+/// What the metrics say themselves is kept where the operator would say something of its own, and what only a target can
+/// tell is left to it.
+fn keeps_labels(endpoint: &Value) {
+    let own: BTreeSet<String> =
+        catalog::all().flat_map(|metric| metric.labels).map(|key| catalog::label_name(key)).collect();
+    let of_the_operator = ["service", "pod", "namespace", "container", "endpoint"];
+    if of_the_operator.iter().any(|label| own.contains(*label)) {
+        assert_eq!(endpoint["honorLabels"], true, "the operator renames a label of the bridge's: {endpoint}");
+    }
+    for label in ["job", "instance", "namespace", "pod"] {
+        assert!(!own.contains(label), "honoured, the bridge's own {label} hides which target it is");
     }
 }
 

@@ -5,9 +5,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::authority::Authority;
 use crate::manifests::{bridges, list, of, only, validated, workloads};
+use crate::peers::bridge::Bridge;
 use crate::peers::installed;
-use crate::{at, facts, run};
+use crate::{at, facts, grafana, network, run};
 
 /// The oldest version of Kubernetes that the chart takes, and a new one.
 const KUBERNETES: [&str; 2] = ["1.29", "1.37"];
@@ -67,9 +69,69 @@ fn secured_it_has_certificates_and_a_token_for_each_right() {
         let name = format!("MCP_OTEL_BRIDGE_AUTH_{right}_TOKEN_FILE");
         assert!(list(&bridge["env"]).iter().any(|variable| variable["name"] == *name), "{name}");
     }
-    for kind in ["ServiceMonitor", "PodMonitor"] {
-        only(&documents, kind);
+    only(&documents, "PodMonitor");
+    let policy = &only(&documents, "NetworkPolicy")["spec"];
+    let rule = |rules: &Value, port: Value| list(rules).into_iter().any(|rule| rule["ports"][0]["port"] == port);
+    assert_eq!(list(&policy["ingress"])[1]["from"][0]["ipBlock"]["cidr"], "10.0.0.0/8");
+    assert!(rule(&policy["egress"], 443.into()) && rule(&policy["egress"], 8443.into()));
+}
+
+#[test]
+fn the_ports_of_all_endpoints_are_let_out() {
+    let sets = [
+        "push.tracesEndpoint=\"https://otlp.example\"",
+        "push.metricsEndpoint=\"http://[2001:db8::1]:9999\"",
+        "env=[{\"name\": \"OTEL_EXPORTER_OTLP_ENDPOINT\", \"value\": \"http://other.example\"}]",
+        r#"config={"tracer_provider": {"processors": [{"batch": {"exporter": {"otlp_grpc": {"endpoint": "http://c:4318"}}}}]}}"#,
+    ];
+    let arguments: Vec<&str> = sets.iter().flat_map(|set| ["--set-json", set]).collect();
+    let rendered = helm(&[&["template", "release"], &arguments[..]].concat(), None).unwrap();
+    let documents = validated(&rendered, &KUBERNETES).unwrap();
+    // These hold the ports against the endpoints.
+    network::hold(&documents);
+    let ports = list(&only(&documents, "NetworkPolicy")["spec"]["egress"][1]["ports"]);
+    let ports: Vec<u64> = ports.into_iter().map(|port| port["port"].as_u64().unwrap()).collect();
+    assert_eq!(ports, [443, 9999, 4318, 80]);
+}
+
+#[test]
+fn the_data_source_leads_from_an_exemplar_to_its_trace() {
+    for (values, sets, own) in [(Some("secured.yaml"), "", true), (None, "datasource.enabled=true", false)] {
+        let documents =
+            validated(&helm(&["template", "release", "--set", sets], values).unwrap(), &KUBERNETES).unwrap();
+        let mut maps = of(&documents, "ConfigMap").into_iter();
+        let map = maps.find(|map| map["metadata"]["labels"]["grafana_datasource"] == "1").unwrap();
+        let (_, text) = map["data"].as_object().unwrap().iter().next().unwrap();
+        let file: Value = serde_saphyr::from_str(text.as_str().unwrap()).unwrap();
+        grafana::data_sources(&file, own);
     }
+}
+
+/// What Helm tells who has installed it.
+fn notes(values: Option<&str>) -> String {
+    let told = helm(&["install", "release", "--dry-run=client"], values).unwrap();
+    told.split_once("\nNOTES:\n").unwrap().1.to_owned()
+}
+
+#[test]
+fn the_notes_say_how_to_ask_a_bridge_with_tls() {
+    let (plain, secured) = (notes(None), notes(Some("secured.yaml")));
+    assert!(plain.contains("curl http://127.0.0.1:9090/readyz") && plain.contains("Traces go nowhere"), "{plain}");
+    for told in ["MCP_OTEL_BRIDGE_CA_FILE", "MCP_OTEL_BRIDGE_TOKEN", "certificates: docs/security.md"] {
+        assert!(secured.contains(told) && !plain.contains(told), "{told}");
+    }
+    // As it stands there, but for the place of the bridge and of the authority, which the test has.
+    let asking = secured.lines().map(str::trim).find(|line| line.starts_with("curl ")).unwrap();
+    let authority = Authority::new();
+    let issued = authority.issue_for(&["release-mcp-otel-bridge"], "bridge");
+    let bridge = Bridge::options()
+        .variable("MCP_OTEL_BRIDGE_TLS_CERT_FILE", issued.cert_file.to_str().unwrap())
+        .variable("MCP_OTEL_BRIDGE_TLS_KEY_FILE", issued.key_file.to_str().unwrap())
+        .start();
+    let asking = asking.replace("bridge-ca.crt", authority.file().to_str().unwrap());
+    let asking = asking.replace("127.0.0.1:9090", &bridge.address);
+    let told = run(Command::new("sh").args(["-c", &format!("{asking} --silent --show-error")]), "").unwrap();
+    assert!(told.contains("\"ready\":true"), "{told}");
 }
 
 #[test]
@@ -85,11 +147,17 @@ fn wrong_values_are_refused() {
         ("serviceMonitor.interval=often", "serviceMonitor/interval"),
         ("replicas=2", "replicas"),
         ("auth.rights={everything}", "auth/rights/0"),
+        ("networkPolicy.collectorPort=4317", "'collectorPort' not allowed"),
+        ("datasource.traces.type=zipkin", "datasource/traces/type"),
+        ("serviceMonitor.enabled=true,podMonitor.enabled=true", "scrape it twice; enable one"),
+        ("service.type=NodePort", "name them in networkPolicy.extraIngress"),
     ] {
         let fault = helm(&["template", "release", "--set", set], None).unwrap_err();
         assert!(fault.contains(told), "{set}: {fault}");
     }
-    helm(&["template", "release", "--set", "replicas=2,persistence.enabled=true"], None).unwrap();
+    for set in ["replicas=2,persistence.enabled=true", "service.type=NodePort,networkPolicy.enabled=false"] {
+        helm(&["template", "release", "--set", set], None).unwrap();
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What kustomize renders of `deploy/kubernetes/`.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::manifests::{bridges, containers, list, of, only, validated, workloads};
+use crate::manifests::{bridges, containers, list, of, only, validated, variables, workloads};
 use crate::peers::installed;
 use crate::{at, facts, run};
 
@@ -12,14 +14,23 @@ use crate::{at, facts, run};
 const KUBERNETES: [&str; 2] = ["1.35", "1.37"];
 
 fn rendered(folder: &str) -> String {
-    let folder = at("deploy/kubernetes").join(folder);
-    run(Command::new(installed("bin/kustomize")).arg("build").arg(folder), "").unwrap()
+    built(&at("deploy/kubernetes").join(folder)).unwrap()
+}
+
+/// What kustomize makes of a folder.
+fn built(folder: &Path) -> Result<String, String> {
+    run(Command::new(installed("bin/kustomize")).arg("build").arg(folder), "")
 }
 
 /// The documents of a folder, of which all must be true that is of every rendering.
 fn documents(folder: &str) -> Vec<Value> {
     let documents = validated(&rendered(folder), &KUBERNETES).unwrap();
     facts::hold(&documents);
+    for bridge in workloads(&documents).into_iter().flat_map(bridges) {
+        let traces =
+            |(name, value): &(String, String)| name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" && !value.is_empty();
+        assert!(variables(&documents, bridge).iter().any(traces), "its exemplars lead to traces that nobody has");
+    }
     documents
 }
 
@@ -93,9 +104,55 @@ fn a_pod_monitor_takes_the_place_of_the_service_monitor() {
 }
 
 #[test]
-fn every_overlay_is_among_these() {
-    let overlays = std::fs::read_dir(at("deploy/kubernetes/overlays")).unwrap().count();
-    assert_eq!(overlays, 4);
+fn the_gateway_takes_tls_too() {
+    // As a kustomization beside a checkout says it.
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(at("deploy"), dir.path().join("deploy")).unwrap();
+    std::os::unix::fs::symlink(at("otel-config"), dir.path().join("otel-config")).unwrap();
+    let file =
+        "resources: [../deploy/kubernetes/overlays/gateway]\ncomponents: [../deploy/kubernetes/components/tls]\n";
+    std::fs::create_dir(dir.path().join("mine")).unwrap();
+    std::fs::write(dir.path().join("mine/kustomization.yaml"), file).unwrap();
+    let documents = validated(&built(&dir.path().join("mine")).unwrap(), &KUBERNETES).unwrap();
+    facts::hold(&documents);
+    let variables = variables(&documents, bridges(only(&documents, "StatefulSet"))[0]);
+    for end in ["_TLS_CLIENT_CA_FILE", "_AUTH_INGEST_TOKEN_FILE"] {
+        assert!(variables.iter().any(|(name, _)| name.ends_with(end)), "{end}");
+    }
+}
+
+#[test]
+fn every_overlay_and_component_is_among_these() {
+    let count = |folder: &str| std::fs::read_dir(at("deploy/kubernetes").join(folder)).unwrap().count();
+    assert_eq!((count("overlays"), count("components")), (4, 2));
+}
+
+/// The facts find this fault with a rendering in which something wrong stands in place of what is right.
+fn is_caught(rendering: &str, right: &str, wrong: &str, fault: &str) {
+    let bad = rendering.replace(right, wrong);
+    assert!(bad != rendering, "there is no {right:?}");
+    let documents = validated(&bad, &["1.37"]).unwrap();
+    let caught = catch_unwind(AssertUnwindSafe(|| facts::hold(&documents))).expect_err(wrong);
+    let told = caught.downcast_ref::<String>().unwrap();
+    assert!(told.contains(fault), "{wrong}: {told}");
+}
+
+#[test]
+fn what_no_schema_sees_is_caught() {
+    let (base, gateway, sidecar) = (rendered("base"), rendered("overlays/gateway"), rendered("overlays/sidecar"));
+    for (rendering, right, wrong, fault) in [
+        (&base, "honorLabels: true", "honorLabels: false", "the operator renames a label"),
+        (&sidecar, "honorLabels: true", "honorLabels: false", "the operator renames a label"),
+        (&base, "http://otel-collector:4317", "http://otel-collector:4318", "what is let out"),
+        (&base, "port: 5353", "port: 5354", "what is let out"),
+        (&base, "- podSelector: {}", "- namespaceSelector: {}", "without a token it is open"),
+        (&gateway, "AUTH_INGEST_TOKEN_FILE", "AUTH_ADMIN_TOKEN_FILE", "without a token it is open"),
+        (&sidecar, "port: bridge\n  - ports", "port: http\n  - ports", "Prometheus is shut out"),
+        (&sidecar, "metadata.name: monitoring", "metadata.name: elsewhere", "Prometheus is shut out"),
+        (&gateway, "timeoutSeconds: 86400", "timeoutSeconds: 10800", "a client is forgotten too early"),
+    ] {
+        is_caught(rendering, right, wrong, fault);
+    }
 }
 
 #[test]

@@ -1,21 +1,30 @@
 //! The files of `deploy/`, each read by the program that it is for, or by that program's own library.
 //!
-//! What no engine or cluster is there for is not shown: that the images can be pulled, and that Grafana provisions
-//! itself. The rules of custom resources that are written in CEL are not run either.
+//! What no engine or cluster is there for is not shown: that the images can be pulled, and that Grafana takes what it is
+//! provisioned with (its fields are held against a list). The rules of custom resources that are written in CEL are not
+//! run either.
 
 #![cfg(feature = "peers")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../support/authority.rs"]
+mod authority;
+#[path = "../support/collector.rs"]
+#[allow(dead_code, reason = "other tests use more of it")]
+mod collector;
 #[path = "../support/peers/mod.rs"]
 mod peers;
 
 mod compose;
 mod container;
 mod facts;
+mod grafana;
 mod helm;
 mod kustomize;
 mod manifests;
+mod network;
 mod selectors;
+mod stack;
 mod systemd;
 
 use std::io::Write as _;

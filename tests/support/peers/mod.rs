@@ -14,6 +14,7 @@ pub mod collector;
 pub mod everything;
 pub mod fleet;
 pub mod http;
+pub mod jaeger;
 pub mod process;
 pub mod prometheus;
 pub mod promql;

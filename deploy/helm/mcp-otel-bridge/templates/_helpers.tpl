@@ -38,6 +38,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "bridge.endpoint" -}}
 port: http
 path: /metrics
+# The bridge's own label `service` (mcp_hub_retries_total) is not the name of a Service.
+honorLabels: true
 interval: {{ .Values.serviceMonitor.interval }}
 scrapeTimeout: {{ .Values.serviceMonitor.scrapeTimeout }}
 {{- if .Values.tls.secretName }}
@@ -65,4 +67,34 @@ authorization:
     name: {{ .Values.auth.secretName }}
     key: scrape
 {{- end }}
+{{- end -}}
+
+{{/* The ports of every OTLP endpoint of the values, without repetition: of `push`, of `config`, and of variables in `env`. */}}
+{{- define "bridge.collectorPorts" -}}
+{{- $endpoints := list .Values.push.tracesEndpoint .Values.push.metricsEndpoint -}}
+{{- range regexFindAll "\"endpoint\":\"https?://[^\"]+" (toJson .Values.config) -1 -}}
+{{- $endpoints = append $endpoints (trimPrefix "\"endpoint\":\"" .) -}}
+{{- end -}}
+{{- range .Values.env -}}
+{{- if regexMatch "^OTEL_EXPORTER_OTLP_(TRACES_|METRICS_)?ENDPOINT$" .name -}}
+{{- $endpoints = append $endpoints (default "" .value) -}}
+{{- end -}}
+{{- end -}}
+{{- $ports := list -}}
+{{- range without $endpoints "" -}}
+{{- $url := urlParse . -}}
+{{- $said := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $url.host) -}}
+{{- $ports = append $ports (default (ternary "443" "80" (eq $url.scheme "https")) $said) -}}
+{{- end -}}
+{{- $ports | uniq | join "," -}}
+{{- end -}}
+
+{{/* What no schema sees: values that contradict each other. */}}
+{{- define "bridge.check" -}}
+{{- if and .Values.serviceMonitor.enabled .Values.podMonitor.enabled -}}
+{{- fail "serviceMonitor.enabled and podMonitor.enabled: each of them scrapes every pod, and together they scrape it twice; enable one" -}}
+{{- end -}}
+{{- if and (ne .Values.service.type "ClusterIP") .Values.networkPolicy.enabled (not .Values.networkPolicy.extraIngress) -}}
+{{- fail (printf "service.type %s is for senders outside of the cluster, and networkPolicy.enabled lets none of them in; name them in networkPolicy.extraIngress, or disable it" .Values.service.type) -}}
+{{- end -}}
 {{- end -}}
