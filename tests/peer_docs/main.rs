@@ -1,12 +1,17 @@
-//! The commands of the pages that need peers, and those that need curl, which must be there for this.
+//! The commands and blocks of the pages that need peers, and those that need curl, openssl and sqlite3, which must be
+//! there for this.
 
 #![cfg(feature = "peers")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deploy;
 #[path = "../support/pages/mod.rs"]
 mod pages;
 #[path = "../support/peers/mod.rs"]
 mod peers;
+mod python;
+mod secrets;
+mod sqlite;
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
@@ -19,6 +24,11 @@ use peers::process::Process;
 use peers::prometheus::Prometheus;
 use peers::{http, installed, until};
 use serde_json::Value;
+
+/// A file of the repository.
+fn at(path: &str) -> PathBuf {
+    PathBuf::from(pages::ROOT).join(path)
+}
 
 fn folder_of(program: &str) -> PathBuf {
     installed(program).parent().unwrap().to_owned()
