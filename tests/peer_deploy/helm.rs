@@ -117,7 +117,7 @@ fn notes(values: Option<&str>) -> String {
 fn the_notes_say_how_to_ask_a_bridge_with_tls() {
     let (plain, secured) = (notes(None), notes(Some("secured.yaml")));
     assert!(plain.contains("curl http://127.0.0.1:9090/readyz") && plain.contains("Traces go nowhere"), "{plain}");
-    for told in ["MCP_OTEL_BRIDGE_CA_FILE", "MCP_OTEL_BRIDGE_TOKEN", "certificates: docs/security.md"] {
+    for told in ["MCP_OTEL_BRIDGE_CA_FILE", "MCP_OTEL_BRIDGE_TOKEN", "MCP_OTEL_BRIDGE_CLIENT_KEY"] {
         assert!(secured.contains(told) && !plain.contains(told), "{told}");
     }
     // As it stands there, but for the place of the bridge and of the authority, which the test has.
