@@ -1,4 +1,4 @@
-//! The commands with which a person looks into the database.
+//! The commands with which a person looks into the database, and forgets what is in it.
 
 use serde_json::json;
 
@@ -39,13 +39,17 @@ fn a_shell_of_sqlite_does_what_the_pages_say() {
     shell.output(&keep.replace("/backup/bridge.db", backup.to_str().unwrap()));
     // While it does not.
     bridge.stop();
-    shell.output(whole.iter().find(is("DELETE")).unwrap());
+    for block in found("mcp-otel-bridge forget ") {
+        // Where the bridge of a person without that variable has its data.
+        let told = shell.output(&format!("unset XDG_STATE_HOME\n{}", block.text));
+        assert!(told.contains("session_quality_score"), "{told}");
+    }
     let mut bridge = start();
     assert_eq!(components(&bridge), ["good"]);
     bridge.stop();
     std::fs::copy(&backup, data.join("bridge.db")).unwrap();
     assert_eq!(components(&start()), ["bad-client-1", "bad-client-2", "good"]);
-    assert_eq!(whole.len(), 3);
+    assert_eq!(whole.len(), 2);
 
     // What was set aside, looked at and recovered.
     std::fs::copy(&backup, shell.home().join("bridge.db.damaged-20260206T123456Z")).unwrap();
@@ -64,5 +68,5 @@ fn a_shell_of_sqlite_does_what_the_pages_say() {
 
 /// Whether this shell was built with what `.recover` needs.
 fn has_recover(shell: &Shell) -> bool {
-    shell.command("sqlite3 :memory: 'SELECT 1 FROM sqlite_dbpage'", "").status().unwrap().success()
+    shell.command("sqlite3 :memory: 'SELECT 1 FROM sqlite_dbpage'", "").output().unwrap().status.success()
 }
