@@ -30,6 +30,9 @@ pub struct Walk {
     settled: Vec<bool>,
     /// How many of those only by the last request, whose answer the bridge may not know.
     uncertain: usize,
+    /// How many of those may have given way to others, where there is no room for all, because the bridge did not know the
+    /// answer and took them for waiting.
+    pub doubtful: usize,
     /// What the bridge must have booked as taken and as rejected in this life.
     pub booked: (usize, usize),
 }
@@ -86,7 +89,7 @@ impl Line {
     /// Follows the requests in the order in which they came: each begins where the one before has left off, or repeats
     /// it where that was not answered, or its answer may be lost because the connection was.
     pub fn walk(&self, requests: &[Got<ExportTraceServiceRequest>], may_give_way: bool) -> Result<Walk, TestCaseError> {
-        let mut walk = Walk { settled: vec![false; self.len()], uncertain: 0, booked: (0, 0) };
+        let mut walk = Walk { settled: vec![false; self.len()], uncertain: 0, doubtful: 0, booked: (0, 0) };
         let requests = requests.iter().map(|got| self.read(got)).collect::<Result<Vec<_>, _>>()?;
         for (number, request) in requests.iter().enumerate() {
             let next = requests.get(number + 1);
@@ -104,6 +107,9 @@ impl Line {
             for place in &request.places {
                 new += usize::from(!std::mem::replace(&mut walk.settled[*place], true));
             }
+            if !known && may_give_way {
+                walk.doubtful += new;
+            }
             walk.uncertain = if next.is_none() && !known { new } else { 0 };
             if number >= self.earlier && goes_on {
                 walk.booked.0 += taken;
@@ -115,8 +121,8 @@ impl Line {
 
     /// How many may wait now, where so many gave way in all.
     pub fn may_wait(&self, walk: &Walk, dropped: usize) -> std::ops::RangeInclusive<usize> {
-        let left = self.len() - dropped - walk.settled();
-        left..=left + walk.uncertain
+        let left = self.len().saturating_sub(dropped + walk.settled());
+        left..=left + walk.uncertain.max(walk.doubtful)
     }
 }
 

@@ -153,9 +153,20 @@ impl Run {
         };
         self.line.drained(self.collector.seen(|seen| seen.spans.len()));
         let walk = self.walk()?;
-        let booked = ["taken", "rejected"].map(|outcome| items(&samples, outcome));
-        prop_assert_eq!(booked, [walk.booked.0, walk.booked.1], "what the bridge has booked is what it was answered");
-        prop_assert_eq!(walk.settled() + self.line.dropped + self.dropped(), self.line.len());
+        let [taken, rejected] = ["taken", "rejected"].map(|outcome| items(&samples, outcome));
+        let missed = (walk.booked.0 + walk.booked.1).checked_sub(taken + rejected);
+        prop_assert!(
+            missed.is_some_and(|missed| missed <= walk.doubtful),
+            "{taken} taken, {rejected} rejected: {walk:?}"
+        );
+        if walk.doubtful == 0 {
+            prop_assert_eq!((taken, rejected), walk.booked, "what the bridge has booked is what it was answered");
+        }
+        let ended = walk.settled() + self.line.dropped + self.dropped();
+        prop_assert!(
+            (self.line.len()..=self.line.len() + walk.doubtful).contains(&ended),
+            "{ended} met an end: {walk:?}"
+        );
         Ok(())
     }
 
