@@ -35,6 +35,19 @@ fn a_server_that_dies_ends_the_wrapper_though_stdin_stays_open() {
     assert_eq!(wrapped.wait().signal(), Some(9));
 }
 
+/// The program, started by `env` with that option.
+fn through_env(option: &str, program: &Command) -> Command {
+    let mut command = Command::new("env");
+    command.arg(option).arg(program.get_program()).args(program.get_args());
+    command.env("MCP_OTEL_BRIDGE_URL", "http://127.0.0.1:9");
+    command
+}
+
+/// The program with no signal ignored, as these tests may have been started with some: a shell cannot trap those.
+fn by_default(program: &Command) -> Command {
+    through_env("--default-signal", program)
+}
+
 #[test]
 fn each_signal_to_the_wrapper_reaches_the_server() {
     for (name, signal) in [
@@ -46,13 +59,13 @@ fn each_signal_to_the_wrapper_reaches_the_server() {
         ("USR2", Signal::SIGUSR2),
     ] {
         let server = format!("trap 'echo got; exit 7' {name}; echo up; while :; do sleep 0.02; done");
-        let mut wrapped = Wrapped::start(wrap(&[], &server));
+        let mut wrapped = Wrapped::start(by_default(&wrap(&[], &server)));
         assert_eq!(wrapped.line(), "up");
         wrapped.signal(signal);
         assert_eq!(wrapped.line(), "got", "{name}");
         assert_eq!(wrapped.wait().code(), Some(7), "{name}");
         // And by what it does where nobody minds it.
-        let mut wrapped = Wrapped::start(wrap(&[], "echo up; exec sleep 100"));
+        let mut wrapped = Wrapped::start(by_default(&wrap(&[], "echo up; exec sleep 100")));
         assert_eq!(wrapped.line(), "up");
         wrapped.signal(signal);
         assert_eq!(wrapped.wait().signal(), Some(signal as i32), "{name}");
@@ -103,12 +116,7 @@ fn a_server_gets_the_environment_without_tokens_and_certificate() {
 
 #[test]
 fn a_client_that_ignores_its_children_gets_the_servers_end_all_the_same() {
-    let ignoring = |program: &Command| {
-        let mut command = Command::new("env");
-        command.arg("--ignore-signal=CHLD").arg(program.get_program()).args(program.get_args());
-        command.env("MCP_OTEL_BRIDGE_URL", "http://127.0.0.1:9");
-        command
-    };
+    let ignoring = |program: &Command| through_env("--ignore-signal=CHLD", program);
     let mut status = Command::new("grep");
     let ignored = seen(ignoring(status.args(["SigIgn:", "/proc/self/status"])), b"", false).output;
     let ignored = String::from_utf8(ignored).unwrap();
