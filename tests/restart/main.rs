@@ -10,6 +10,7 @@ mod memory;
 #[allow(dead_code, reason = "other tests use the rest of this")]
 #[path = "../cli/process.rs"]
 mod process;
+mod rejected;
 mod series;
 #[path = "../support/mod.rs"]
 mod support;
