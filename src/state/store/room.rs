@@ -49,7 +49,9 @@ impl Store {
 #[cfg(unix)]
 fn free_and_whole(disk: &Disk) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(disk.database.parent()?).ok()?;
-    Some((found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize)))
+    let (free, whole) = (found.f_bavail.saturating_mul(found.f_frsize), found.f_blocks.saturating_mul(found.f_frsize));
+    // Some file systems have no answer, and say 0 to everything.
+    (whole > 0).then_some((free, whole))
 }
 
 #[cfg(not(unix))]
