@@ -103,6 +103,10 @@ impl Line {
             };
             let known = self.known.contains(&number) || next.is_some_and(|next| next.over == request.over);
             prop_assert!(goes_on || repeated && !known, "{request:?} was answered, and then came {next:?}");
+            if !goes_on {
+                // The bridge ended before it had kept the answer, and they wait again.
+                continue;
+            }
             let mut new = 0;
             for place in &request.places {
                 new += usize::from(!std::mem::replace(&mut walk.settled[*place], true));
@@ -111,7 +115,7 @@ impl Line {
                 walk.doubtful += new;
             }
             walk.uncertain = if next.is_none() && !known { new } else { 0 };
-            if number >= self.earlier && goes_on {
+            if number >= self.earlier {
                 walk.booked.0 += taken;
                 walk.booked.1 += rejected;
             }
