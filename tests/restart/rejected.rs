@@ -11,7 +11,7 @@ use crate::support::samples::Samples;
 fn rejected_again_after_a_kill(before: Option<Value>, event: &Value) {
     let (dir, killed) = (in_memory(), in_memory());
     let bridge = open(dir.path(), &Default::default());
-    for event in before {
+    if let Some(event) = before {
         assert!(send(&bridge, event).error.is_none());
     }
     let failures = |bridge: &_| Samples::of(bridge).total("mcp_event_emit_failure_total");
