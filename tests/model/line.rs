@@ -102,20 +102,19 @@ impl Line {
                 continue;
             };
             let known = self.known.contains(&number) || next.is_some_and(|next| next.over == request.over);
-            prop_assert!(goes_on || repeated && !known, "{request:?} was answered, and then came {next:?}");
-            if !goes_on {
-                // The bridge ended before it had kept the answer, and they wait again.
-                continue;
-            }
+            // What comes again waited on, and only the answer to the next request may settle it.
+            let again = next.filter(|_| !goes_on).map_or(usize::MAX, |next| next.places[0]);
+            let in_order = goes_on || !known && (repeated || may_give_way && again > first);
+            prop_assert!(in_order, "{request:?} was answered, and then came {next:?}");
             let mut new = 0;
-            for place in &request.places {
+            for place in request.places.iter().filter(|place| **place < again) {
                 new += usize::from(!std::mem::replace(&mut walk.settled[*place], true));
             }
             if !known && may_give_way {
                 walk.doubtful += new;
             }
             walk.uncertain = if next.is_none() && !known { new } else { 0 };
-            if number >= self.earlier {
+            if number >= self.earlier && goes_on {
                 walk.booked.0 += taken;
                 walk.booked.1 += rejected;
             }
